@@ -81,8 +81,17 @@ def transform_loss(
 ) -> tf.Tensor:
     """Computes `Σ_i w1_i ‖X2_i - ρ_2(τ_1to2(Ỹ1_i))‖ + w2_i ‖X1_i - ρ_1(τ_2to1(Ỹ2_i))‖`.
 
-    `weight` makes a joint's weight from the confidences of the view it is lifted from and of the
-    view it is compared with; all else is as of `loss`.
+    Args:
+        poses: Global poses lifted from source and target, `[B, J, 3]`, meters, each in its
+            own camera's frame.
+        pair: The two views.
+        distance: The ‖·‖.
+        weight: Makes a joint's weight from the confidences of the view it is lifted from and
+            of the view it is compared with.
+        least_depth: Meters, as of `cameras.project`.
+
+    Returns:
+        `[B]`, pixels times confidence.
 
     References:
         Li et al., eq. (5).
@@ -144,7 +153,15 @@ def pretraining_loss(poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair) -
 
     It leads to no valid poses by itself; it moves the roots away from the cameras, where the
     projection of eq. (1) is singular. τ keeps lengths, so that both terms are the same: one of
-    them is computed, and counts twice. Poses and pair are as of `loss`; it is `[B]`, meters.
+    them is computed, and counts twice.
+
+    Args:
+        poses: Global poses lifted from source and target, `[B, J, 3]`, meters, each in its
+            own camera's frame.
+        pair: The two views.
+
+    Returns:
+        `[B]`, meters.
 
     References:
         Li et al., eq. (6).

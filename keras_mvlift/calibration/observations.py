@@ -80,7 +80,8 @@ def gather(
 def triangulate(camera: cameras.Camera, seen: Observations) -> np.ndarray:
     """Triangulates what a rig, fields `[V, ...]`, observed, weighted by confidence.
 
-    Points are `[N, 3]`, meters, world frame; NaN where fewer than two views saw the point.
+    Returns:
+        `[N, 3]`, meters, world frame; NaN where fewer than two views saw the point.
     """
     points, is_seen = triangulation.triangulate(seen.keypoints_2d, seen.weights, camera)
     return np.where(is_seen[:, np.newaxis], points, np.nan)
@@ -91,8 +92,10 @@ def errors_px(
 ) -> np.ndarray:
     """Measures the distance of each observation from the point's projection.
 
-    Points, `[N, 3]`, meters, world frame, are triangulated here where they are not given. Distances
-    are `[V, N]`, pixels; NaN where a view did not see the point, or no two views did.
+    Points, `[N, 3]`, meters, world frame, are triangulated here where they are not given.
+
+    Returns:
+        `[V, N]`, pixels; NaN where a view did not see the point, or no two views did.
     """
     points = triangulate(camera, seen) if points is None else points
     projected = cameras.project_from_world(points, camera)

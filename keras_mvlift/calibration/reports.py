@@ -93,7 +93,10 @@ def align(
 
     Centers alone leave a turn about the line through two cameras open, so attitudes count too: as
     much as they move the point that lies `reach` ahead, meters, where people are. With scale, the
-    rig, NumPy arrays, takes on the target's size.
+    rig takes on the target's size.
+
+    Returns:
+        The moved rig, NumPy arrays.
     """
     camera, target = (cameras.Camera(*map(np.asarray, rig)) for rig in (camera, target))
     mean, target_mean = camera.center.mean(axis=0), target.center.mean(axis=0)
@@ -108,9 +111,10 @@ def align(
 
 
 def differences(camera: cameras.Camera, target: cameras.Camera) -> tuple[np.ndarray, np.ndarray]:
-    """Measures how two rigs of one world differ, per camera.
+    """Measures, per camera, how two rigs of one world differ.
 
-    It is `[V]`, meters between the centers, and `[V]`, radians between the attitudes.
+    Returns:
+        `[V]`, meters between the centers, and `[V]`, radians between the attitudes.
     """
     camera, target = (cameras.Camera(*map(np.asarray, rig)) for rig in (camera, target))
     distance = np.linalg.norm(camera.center - target.center, axis=-1)

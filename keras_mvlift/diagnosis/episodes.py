@@ -124,13 +124,20 @@ def _finding(
     """Makes a finding about views `[V, T]` bool; a majority of wrong frames makes it an error."""
     is_in = where.any(axis=1)
     views = dict(zip(footage.named(is_in), where[is_in], strict=True))
-    about: dict[str, object] = {
-        "share": {name: float(frames.mean()) for name, frames in views.items()},
-        "first_frame": {name: int(footage.frame[at.argmax()]) for name, at in views.items()},
-    }
-    severity = footages.ERROR if where.any(axis=0).mean() > MAX_ODD else footages.WARNING
-    told = name, tuple(views), sentence, remedy, *figures, "share of the person's size"
-    return footages.Finding(*told, about | details, severity=severity)
+    share = {name: float(frames.mean()) for name, frames in views.items()}
+    first = {name: int(footage.frame[frames.argmax()]) for name, frames in views.items()}
+    is_error = where.any(axis=0).mean() > MAX_ODD
+    return footages.Finding(
+        name=name,
+        severity=footages.ERROR if is_error else footages.WARNING,
+        cameras=tuple(views),
+        sentence=sentence,
+        remedy=remedy,
+        before=figures[0],
+        after=figures[1],
+        unit="share of the person's size",
+        details={"share": share, "first_frame": first, **details},
+    )
 
 
 def _is_noise(
@@ -242,11 +249,16 @@ def _frozen(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tr
     frames = still & (length[stretch] > MIN_STILL_SECONDS * footage.frame_rate)
     if frames.mean() < MIN_SHARE:
         return
-    where, told = _of_view(footage, view, frames), _in_frames(footage, view, frames)
-    sentence = f"{told} shows the same picture again and again while the person moves on."
-    remedy = "Leave these frames out; look for a camera or a file that stalls."
-    figures = float(np.nanmedian(seen.error[view][frames])), None
-    finding = _finding("camera_frozen", footage, where, sentence, remedy, figures)
+    where = _of_view(footage, view, frames)
+    finding = _finding(
+        "camera_frozen",
+        footage,
+        where,
+        f"{_in_frames(footage, view, frames)} shows the same picture again and again while the "
+        "person moves on.",
+        "Leave these frames out; look for a camera or a file that stalls.",
+        (float(np.nanmedian(seen.error[view][frames])), None),
+    )
     yield finding, footage.without(where)
 
 
@@ -340,9 +352,11 @@ def _off(offset: float) -> str:
 def offsets_over_time(
     footage: footages.Footage, seen: moments.Consensus, view: int
 ) -> tuple[np.ndarray, float, float, float]:
-    """Follows a camera's time offset through the recording; positive where the camera is late.
+    """Follows a camera's time offset through the recording.
 
-    It gives that in each frame, `[T]`, frames; at the start, at the end, and the seconds between.
+    Returns:
+        The offset in each frame `[T]`, frames, positive where the camera is late; that at the start
+        and at the end of the recording; and the seconds between these.
     """
     members = ~seen.is_off & (np.arange(footage.num_views) != view)[:, np.newaxis]
     points = moments.placed(footage, members, seen.fixes)
@@ -377,7 +391,8 @@ def _costs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Measures how far a camera is off at `M` instants if moved by -reach ... reach frames.
 
-    It is `[M, 2 reach + 1]`, shares of the person's size; and whether the frame was filmed.
+    Returns:
+        `[M, 2 reach + 1]`, shares of the person's size, and whether the frame was filmed.
     """
     index = instants[:, np.newaxis] + np.arange(-reach, reach + 1)
     inside = (index >= frames[0]) & (index <= frames[-1])
@@ -430,16 +445,7 @@ _MAX_FIT_FRAMES = 60
 def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
     stretch = _longest(seen.is_off[view])
     off = np.flatnonzero(stretch & seen.is_off[view])
-    may_be_moved = (
-        footage.num_views > 2
-        and (seen.tolerance < moments.TOLERANCE[1]).all()
-        and seen.share_off[view] <= MAX_SHARE
-        # It fits before, and is off in this stretch, and hardly elsewhere.
-        and not stretch[0]
-        and len(off) >= max(MIN_SHARE * footage.num_frames, MIN_FOUND * seen.is_off[view].sum())
-        and len(off) >= MIN_MENDED * stretch.sum()
-    )
-    if not may_be_moved:
+    if not _may_be_moved(footage, seen, view, stretch):
         return
     chosen = off[sequences.spread(len(off), _MAX_FIT_FRAMES)]
     for num_free in (3, 6):
@@ -456,15 +462,34 @@ def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
     far = float(np.linalg.norm(center[view] - stood[view]))
     told = f"turned by {np.degrees(angle):.1f} degrees" + (f" and {far:.2f} m away" if far else "")
     figures = float(np.median(seen.error[view][off])), float(np.median(error[off]))
-    sentence = (
+    finding = _finding(
+        "camera_moved",
+        footage,
+        where,
         f"{footage.camera_names[view]} fits until frame {footage.frame[off[0]]}; from there "
         f"on, in {stretch.mean():.0%} of its frames, it is {told}. Undoing it brings it "
-        f"from {figures[0]:.0%} of the person's size off to {figures[1]:.1%}."
+        f"from {figures[0]:.0%} of the person's size off to {figures[1]:.1%}.",
+        "Somebody bumped the camera: end the clip there, and calibrate anew for the rest.",
+        figures,
+        turned_degrees=float(np.degrees(angle)),
+        moved_m=far,
     )
-    remedy = "Somebody bumped the camera: end the clip there, and calibrate anew for the rest."
-    details = {"turned_degrees": float(np.degrees(angle)), "moved_m": far}
-    finding = _finding("camera_moved", footage, where, sentence, remedy, figures, **details)
     yield finding, footage.without(where)
+
+
+def _may_be_moved(
+    footage: footages.Footage, seen: moments.Consensus, view: int, stretch: np.ndarray
+) -> bool:
+    """Tells whether a camera that fits before is off in a stretch `[T]`, and hardly elsewhere."""
+    num_off, num_in = seen.is_off[view].sum(), (stretch & seen.is_off[view]).sum()
+    return bool(
+        footage.num_views > 2
+        and (seen.tolerance < moments.TOLERANCE[1]).all()
+        and seen.share_off[view] <= MAX_SHARE
+        and not stretch[0]
+        and num_in >= max(MIN_SHARE * footage.num_frames, MIN_FOUND * num_off)
+        and num_in >= MIN_MENDED * stretch.sum()
+    )
 
 
 def _longest(is_off: np.ndarray) -> np.ndarray:

@@ -118,7 +118,8 @@ class Footage:
         inside &= self.run[index] == self.run
         views = np.arange(self.num_views)[:, np.newaxis]
         confidence = np.where(inside[..., np.newaxis], self.confidence[views, index], 0.0)
-        return self.replace_images(self.keypoints_2d[views, index], confidence)
+        keypoints_2d = self.keypoints_2d[views, index]
+        return dataclasses.replace(self, keypoints_2d=keypoints_2d, confidence=confidence)
 
     def reordered(self, order: Sequence[int]) -> "Footage":
         """Returns what view `order[v]` saw to camera v."""
@@ -133,7 +134,7 @@ class Footage:
     def without(self, left_out: np.ndarray) -> "Footage":
         """Takes no notice of the views `[V, T]` that are left out."""
         confidence = np.where(left_out[..., np.newaxis], 0.0, self.confidence)
-        return self.replace_images(self.keypoints_2d, confidence)
+        return dataclasses.replace(self, confidence=confidence)
 
     def thinned(self, max_frames: int) -> "Footage":
         """Takes no more than so many frames, evenly spread."""
@@ -202,12 +203,12 @@ ERROR, WARNING = "error", "warning"
 """An error must be mended before training; with a warning one may train, less well."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
     """Something that is off."""
 
     name: str  # The cause by name, such as `"rotation_transposed"`; docs/check_rig.md lists them.
-    severity: str = dataclasses.field(default=WARNING, kw_only=True)  # `ERROR` or `WARNING`.
+    severity: str = WARNING  # `ERROR` or `WARNING`.
     cameras: tuple[str, ...]  # Names of the cameras that have it.
     sentence: str  # What is wrong, with the figures.
     remedy: str  # What to do about it.

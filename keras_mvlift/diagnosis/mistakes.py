@@ -216,9 +216,13 @@ _IMAGES: tuple[tuple[str, str, str, _Move], ...] = (
     ),
 )
 
-CHECK_ORDER = "Check the joint order of the detections."
 IMAGE_MISTAKES = (
-    Mistake("sides_swapped", "left and right are swapped", CHECK_ORDER, swap_sides),
+    Mistake(
+        "sides_swapped",
+        "left and right are swapped",
+        "Check the joint order of the detections.",
+        swap_sides,
+    ),
     *(
         Mistake(name, cause, remedy, _moved(move, rank, name == "image_mirrored"))
         for name, cause, remedy, move in _IMAGES
@@ -255,9 +259,10 @@ _MAX_ORDER_FRAMES = 60  # Frames that are enough to tell orders apart.
 
 
 def best_order(footage: footages.Footage) -> tuple[tuple[int, ...], float]:
-    """Finds for each camera the view whose detections are its own, on a few frames.
+    """Finds the order of the views in which the rig agrees best, on a few frames.
 
-    Beside this order, in which the rig agrees best, it gives the mean residual over pairs.
+    Returns:
+        For each camera the view whose detections are its own, and the mean residual over pairs.
     """
     index = residuals.pairs_of_views(footage.num_views)
     residual = _order_residuals(footage.thinned(_MAX_ORDER_FRAMES), index)

@@ -83,8 +83,10 @@ def consensus(footage: footages.Footage) -> Consensus:
 def placed(footage: footages.Footage, members: np.ndarray, fixes: np.ndarray) -> np.ndarray:
     """Triangulates limb joints from members `[V, T]`, two of whom must see them at an angle.
 
-    Of two cameras, which have nothing but each other, all count. Points are `[T, L, 3]`, meters,
-    world frame; NaN where fewer than two saw a joint.
+    Of two cameras, which have nothing but each other, all count.
+
+    Returns:
+        `[T, L, 3]`, meters, world frame; NaN where fewer than two saw a joint.
     """
     is_told = (fixes & members & members[:, np.newaxis]).any(axis=(0, 1))
     counts = (members & is_told) | (footage.num_views == 2)
@@ -99,9 +101,10 @@ def project(footage: footages.Footage, points: np.ndarray) -> np.ndarray:
 
 
 def distances(footage: footages.Footage, points: np.ndarray) -> np.ndarray:
-    """Measures how far each camera sees limb joints from points `[..., T, L, 3]`: `[..., V, T]`.
+    """Measures how far each camera sees limb joints from points `[..., T, L, 3]`.
 
-    It is the median over the joints, a share of the person's size; NaN if they are too few.
+    Returns:
+        `[..., V, T]`, the median over the joints, shares of the person's size; NaN if too few.
     """
     image = project(footage, points)
     is_known = np.isfinite(points).all(axis=-1)[..., np.newaxis, :, :]

@@ -123,36 +123,10 @@ def check_source(
     return check(_read(source, names), max_frames, up=up, readings=readings)
 
 
-<<<<<<< HEAD
-def _read(source: sequences.Source, names: Sequence[str]) -> list[sequences.MultiViewSequence]:
+def _read(source: sequences.Source, names: Sequence[str]) -> Clips:
     return [source.read(name) for name in names]
 
 
-def _up(source: sequences.Source) -> str:
-    """Returns the axis that the calibration's file has up; what `calibrate` writes has z."""
-    if isinstance(source, recordings.RigSource) and not source.calibration:
-        return source.manifest.calibration.up
-    return "z"
-
-
-def _readings(source: sequences.Source, names: Sequence[str]) -> dict[str, Callable[[], Clips]]:
-    """Returns readers of the same clips in other joint sets of as many joints."""
-    if not isinstance(source, recordings.RigSource):
-        return {}
-    joints = skeletons.by_name(source.joint_set)
-    return {
-        name: functools.partial(_read, dataclasses.replace(source, skeleton=name), names)
-        for name, other in skeletons.SKELETONS.items()
-        if other.num_joints == joints.num_joints and name != joints.name
-    }
-
-
-=======
-def _read(source: sources.Source, names: Sequence[str]) -> Clips:
-    return [source.read(name) for name in names]
-
-
->>>>>>> w-house
 MAX_ASYMMETRY = 0.15
 """By so much left and right bones of people may differ, as they are detected; half is usual."""
 
@@ -164,15 +138,19 @@ def _asymmetry(report: RigReport) -> float:
 def _read_as(name: str, other: RigReport, report: RigReport) -> RigReport:
     before, after = _asymmetry(report), _asymmetry(other)
     height = (other.after or other.as_read).person.height
-    sentence = (
-        f"The joints are those of {name}: read so, bones of the left and the right differ by "
-        f"{after:.0%} instead of {before:.0%}, and the person is {height:.2f} m tall. All other "
-        "figures here are of that reading."
+    finding = footages.Finding(
+        name="joint_set",
+        severity=footages.ERROR,
+        cameras=report.footage.camera_names,
+        sentence=f"The joints are those of {name}: read so, bones of the left and the right differ "
+        f"by {after:.0%} instead of {before:.0%}, and the person is {height:.2f} m tall. All other "
+        "figures here are of that reading.",
+        remedy=f"Set `detections.skeleton` to {name!r}.",
+        before=before,
+        after=after,
+        unit="share of the bones' lengths",
+        details={"skeleton": name},
     )
-    remedy = f"Set `detections.skeleton` to {name!r}."
-    told = "joint_set", report.footage.camera_names, sentence, remedy
-    figures = before, after, "share of the bones' lengths"
-    finding = footages.Finding(*told, *figures, {"skeleton": name}, severity=footages.ERROR)
     return other._replace(found=[finding, *other.found])
 
 

@@ -31,7 +31,8 @@ def pairs_of_views(num_views: int) -> np.ndarray:
 def line_distances(first: footages.Views, second: footages.Views) -> tuple[np.ndarray, np.ndarray]:
     """Measures how far `P` pairs of views see joints from each other's epipolar lines.
 
-    It is `[P, N]` in the first view and in the second, signed, shares of the person's size.
+    Returns:
+        `[P, N]` in the first view and in the second, signed, shares of the person's size.
     """
     matrix = epipolar.essential_from_cameras(first.camera, second.camera)
     in_first, in_second = epipolar.line_distances(matrix, first.rays, second.rays)
@@ -40,9 +41,11 @@ def line_distances(first: footages.Views, second: footages.Views) -> tuple[np.nd
 
 
 def residuals_of_views(first: footages.Views, second: footages.Views) -> np.ndarray:
-    """Measures the median residual `[P]` of pairs of views, of the same frames, at most `CAP`.
+    """Measures the median residual of `P` pairs of views, of the same frames.
 
-    It is `CAP` where two cameras stand in one place, NaN where no joint was seen by both at a time.
+    Returns:
+        `[P]`, shares of the person's size, at most `CAP`; `CAP` where two cameras stand in one
+        place, NaN where they have seen no joint at the same time.
     """
     residual = np.abs(line_distances(first, second)).mean(axis=0)
     median = masked_median(residual, first.is_seen & second.is_seen)
@@ -113,9 +116,10 @@ def reproject(footage: footages.Footage, weights: np.ndarray | None = None) -> R
 def triangulate(
     footage: footages.Footage, weights: np.ndarray, joints: np.ndarray | None = None
 ) -> np.ndarray:
-    """Triangulates joints, all if none are named, by weights `[V, T, K]`: `[T, K, 3]`, world frame.
+    """Triangulates joints, all if none are named, by weights `[V, T, K]`.
 
-    They are in meters; NaN where fewer than two cameras saw a joint.
+    Returns:
+        `[T, K, 3]`, meters, world frame; NaN where fewer than two cameras saw a joint.
     """
     keypoints_2d = footage.keypoints_2d if joints is None else footage.keypoints_2d[:, :, joints]
     seen = keypoints_2d.swapaxes(0, 1), weights.swapaxes(0, 1)
@@ -138,9 +142,11 @@ def project(points: np.ndarray, camera: cameras.Camera) -> tuple[np.ndarray, np.
 
 
 def leaving_one_out(footage: footages.Footage) -> np.ndarray:
-    """Measures how far each camera sees joints from where the others put them, `[V, T, J]`, pixels.
+    """Measures how far each camera sees joints from where the others put them.
 
-    NaN where the camera or two others did not see the joint: with two cameras, everywhere.
+    Returns:
+        `[V, T, J]`, pixels; NaN where the camera or two others did not see the joint, which is
+        everywhere with two cameras.
     """
     errors = np.full(footage.confidence.shape, np.nan)
     for view in range(footage.num_views if footage.num_views > 2 else 0):
@@ -200,9 +206,10 @@ def _by_name(points: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def bone_lengths(points: np.ndarray) -> dict[str, float]:
-    """Measures the median length of each bone, meters, by the name of its far joint.
+    """Measures the median length of each bone, of `[T, J, 3]`, NaN where unknown.
 
-    Points are `[T, J, 3]`, NaN where unknown; bones never seen are left out.
+    Returns:
+        By the name of the bone's far joint, meters; bones never seen are left out.
     """
     lengths = {}
     for parent, child in skeletons.H36M_17.bones:
@@ -244,7 +251,9 @@ def facing(points: np.ndarray) -> float:
     """Tells whether a body, `[T, J, 3]`, bends and looks the way that its left and right say.
 
     Ahead is up cross right, from hips, pelvis and thorax. There the nose is, and there knees bend.
-    It goes from 1, always, to -1, never: left and right are swapped. 0 if nothing tells.
+
+    Returns:
+        From 1, always, to -1, never: left and right are swapped. 0 if nothing tells.
     """
     joint = _by_name(points)
     trunk = joint["thorax"] - joint["pelvis"]

@@ -122,8 +122,9 @@ def find(
 ) -> list[tuple[np.ndarray, float]]:
     """Tries a mistake in every subset of the cameras, on a few frames.
 
-    It gives the best subset and those within the tolerance, `[V]` bool, the best first, never the
-    empty one; and the mean residual of each once the mistake is undone there.
+    Returns:
+        The best subset and those within the tolerance, `[V]` bool, the best first, never the
+        empty one; and the mean residual of each once the mistake is undone there.
     """
     index = residuals.pairs_of_views(footage.num_views)
     versions = (footage, mistake.undo(footage))

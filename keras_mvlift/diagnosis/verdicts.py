@@ -119,13 +119,18 @@ def _named(
     before, after = (size * _residual(part, candidate.is_in) for part in (footage, corrected))
     hedge = " Of two cameras alone a calibration that is off may look alike."
     at_least = "at least " if before >= 0.99 * size * residuals.CAP else ""
-    sentence = (
-        f"{candidate.cause}. Undoing it brings the epipolar error down from "
-        f"{at_least}{before:.1f} to {after:.1f} px.{hedge * (footage.num_views == 2)}"
+    return footages.Finding(
+        name=candidate.name,
+        severity=footages.ERROR,
+        cameras=footage.named(candidate.is_in),
+        sentence=f"{candidate.cause}. Undoing it brings the epipolar error down from "
+        f"{at_least}{before:.1f} to {after:.1f} px.{hedge * (footage.num_views == 2)}",
+        remedy=candidate.remedy,
+        before=before,
+        after=after,
+        unit="px",
+        details=candidate.details,
     )
-    names, details = footage.named(candidate.is_in), candidate.details
-    figures, told = (before, after, "px"), (candidate.name, names, sentence, candidate.remedy)
-    return footages.Finding(*told, *figures, details, severity=footages.ERROR)
 
 
 Checked = Iterator[tuple[footages.Finding, footages.Footage]]
@@ -172,15 +177,19 @@ def _lens(footage: footages.Footage) -> Checked:
     shares = estimate.share, mistakes.lens_shares(corrected).share
     before, after = (float(np.mean(share[is_in])) for share in shares)
     uncertainty = float(np.min(estimate.uncertainty[is_in]))
-    sentence = (
-        f"In {footage.listed(is_in)} lens distortion was removed twice: the detections are in "
-        f"images already undistorted. The cameras agree best without {before:.0%} (give or take "
-        f"{uncertainty:.0%}) of the correction."
+    finding = footages.Finding(
+        name="distortion_removed_twice",
+        severity=footages.ERROR,
+        cameras=footage.named(is_in),
+        sentence=f"In {footage.listed(is_in)} lens distortion was removed "
+        "twice: the detections are in images already undistorted. The cameras agree best "
+        f"without {before:.0%} (give or take {uncertainty:.0%}) of the correction.",
+        remedy="Set the distortion coefficients to zero.",
+        before=before,
+        after=after,
+        unit="share of the correction that is too much",
     )
-    remedy = "Set the distortion coefficients to zero."
-    told = "distortion_removed_twice", footage.named(is_in), sentence, remedy
-    unit = "share of the correction that is too much"
-    yield footages.Finding(*told, before, after, unit, severity=footages.ERROR), corrected
+    yield finding, corrected
 
 
 def _look(footage: footages.Footage) -> residuals.Reprojection:
@@ -193,13 +202,18 @@ def _sides(footage: footages.Footage) -> Checked:
         return
     swapped = mistakes.swap_sides(footage)
     after = residuals.facing(_look(swapped).points)
-    sentence = (
-        "Left and right are swapped in all cameras alike: the nose is behind the shoulders and "
-        "the knees bend backwards. How far the body faces ahead, from -1 to 1, is "
-        f"{before:.2f}; swapped, it is {after:.2f}."
+    finding = footages.Finding(
+        name="sides_swapped",
+        severity=footages.ERROR,
+        cameras=footage.camera_names,
+        sentence="Left and right are swapped in all cameras alike: the nose is behind the "
+        "shoulders and the knees bend backwards. How far the body faces ahead, from -1 "
+        f"to 1, is {before:.2f}; swapped, it is {after:.2f}.",
+        remedy="Check the joint order of the detections.",
+        before=before,
+        after=after,
     )
-    told = "sides_swapped", footage.camera_names, sentence, mistakes.CHECK_ORDER
-    yield footages.Finding(*told, before, after, severity=footages.ERROR), swapped
+    yield finding, swapped
 
 
 def _unit(footage: footages.Footage) -> Checked:
@@ -212,16 +226,20 @@ def _unit(footage: footages.Footage) -> Checked:
     factor = mistakes.UNITS.get(name, 1.0)
     cause = mistakes.wrong_unit(name) if name else "the scale is wrong"
     undone = f" Undone, it is {height * factor:.2f} m." if name else ""
-    sentence = f"The person would be {height:.4g} m tall: {cause} in all cameras alike.{undone}"
     multiply = f"Multiply the positions by {factor:g}."
-    remedy = multiply if name else "Calibrate with a length that is known."
-    told = name or "scale_implausible", footage.camera_names, sentence, remedy
-    mended = height * factor if name else None
-    details: dict[str, object] = {"factor": factor} if name else {}
+    finding = footages.Finding(
+        name=name or "scale_implausible",
+        severity=footages.ERROR,
+        cameras=footage.camera_names,
+        sentence=f"The person would be {height:.4g} m tall: {cause} in all cameras alike.{undone}",
+        remedy=multiply if name else "Calibrate with a length that is known.",
+        before=height,
+        after=height * factor if name else None,
+        unit="m",
+        details={"factor": factor} if name else {},
+    )
     center = footage.camera.center * factor
-    corrected = footage.replace_camera(center=center) if name else footage
-    finding = footages.Finding(*told, height, mended, "m", details, severity=footages.ERROR)
-    yield finding, corrected
+    yield finding, footage.replace_camera(center=center) if name else footage
 
 
 MIN_STEADY = 0.8
@@ -239,11 +257,16 @@ def _up(footage: footages.Footage, up: str) -> Iterator[footages.Finding]:
     axis = int(np.abs(in_file).argmax())
     right = "-" * bool(in_file[axis] < 0) + "xyz"[axis]
     pose = "on their heads" if body[2] < -MIN_UPRIGHT else "on their side"
-    sentence = f"With {up} up people are {pose}: their heads lie along {right} from their feet."
-    remedy = f"Set the calibration's `up` to {right!r}, unless they really lie."
-    told = "up_is_wrong", footage.camera_names, sentence, remedy
-    unit, along = "share of the body's length upwards", float(np.abs(in_file[axis]))
-    yield footages.Finding(*told, float(body[2]), along, unit, {"up": right})
+    yield footages.Finding(
+        name="up_is_wrong",
+        cameras=footage.camera_names,
+        sentence=f"With {up} up people are {pose}: their heads lie along {right} from their feet.",
+        remedy=f"Set the calibration's `up` to {right!r}, unless they really lie.",
+        before=float(body[2]),
+        after=float(np.abs(in_file[axis])),
+        unit="share of the body's length upwards",
+        details={"up": right},
+    )
 
 
 # What is left when no cause can be named: a calibration that is off, or detections that are.
@@ -272,8 +295,9 @@ camera's joints, this share may be."""
 def bias(footage: footages.Footage) -> np.ndarray:
     """Measures by how much each camera sees the person beside where all cameras put them.
 
-    It is `[V, 2]`, pixels, the median over frames and joints of seen minus projected; 0 for a
-    camera that shares no joint with another.
+    Returns:
+        `[V, 2]`, pixels: the median over frames and joints of seen minus projected; 0 for a
+        camera that shares no joint with another.
     """
     residual = _look(footage).residual.reshape(footage.num_views, -1, 2)
     return np.nan_to_num(residuals.masked_median(residual.swapaxes(-1, -2)))
@@ -311,14 +335,16 @@ def _scattered(footage: footages.Footage) -> Iterator[footages.Finding]:
     share = is_far.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     is_in, worst = share > MAX_FAR[1], int(share.argmax())
     if is_in.any():
-        sentence = (
-            f"In {footage.listed(is_in)} many joints are nowhere near where the cameras together "
-            f"put them: {share[worst]:.0%} of those of {footage.camera_names[worst]} are off by "
-            f"more than {MAX_FAR[0]:.0%} of the person."
+        yield footages.Finding(
+            name="joints_scattered",
+            cameras=footage.named(is_in),
+            sentence=f"In {footage.listed(is_in)} many joints are nowhere "
+            f"near where the cameras together put them: {share[worst]:.0%} of those of "
+            f"{footage.camera_names[worst]} are off by more than {MAX_FAR[0]:.0%} of the person.",
+            remedy="Look at the detections: joints that were not found must have confidence 0.",
+            before=float(share[worst]),
+            unit="share of joints",
         )
-        remedy = "Look at the detections: joints that were not found must have confidence 0."
-        told = "joints_scattered", footage.named(is_in), sentence, remedy
-        yield footages.Finding(*told, float(share[worst]), unit="share of joints")
 
 
 def lost_frames(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
@@ -335,8 +361,15 @@ def _nothing_shared(footage: footages.Footage) -> footages.Finding:
         limit = footages.MIN_CONFIDENCE
         sentence = f"No joint is surer than {limit:g}; those less sure count as not seen."
         remedy = "Check the scores of the detections, and `max_score`."
-    told = "nothing_shared", footage.camera_names, sentence, remedy
-    return footages.Finding(*told, 0.0, unit="joints", severity=footages.ERROR)
+    return footages.Finding(
+        name="nothing_shared",
+        severity=footages.ERROR,
+        cameras=footage.camera_names,
+        sentence=sentence,
+        remedy=remedy,
+        before=0.0,
+        unit="joints",
+    )
 
 
 def _unexplained(footage: footages.Footage, matrix: np.ndarray) -> footages.Finding:
@@ -347,39 +380,50 @@ def _unexplained(footage: footages.Footage, matrix: np.ndarray) -> footages.Find
     is_off = is_off if is_off.any() else mean >= mean.max() * 0.99
     worst = float(matrix[first, second] * np.median(footage.person_size))
     pair = f"{footage.camera_names[first]} and {footage.camera_names[second]}"
-    sentence = (
-        f"The cameras do not agree, and no single cause mends it: {pair} are {worst:.1f} px off "
-        f"each other's epipolar lines. Most likely it is {footage.listed(is_off)}."
+    return footages.Finding(
+        name="unexplained",
+        severity=footages.ERROR,
+        cameras=footage.named(is_off),
+        sentence=f"The cameras do not agree, and no single cause mends it: {pair} are {worst:.1f} "
+        f"px off each other's epipolar lines. Most likely it is {footage.listed(is_off)}.",
+        remedy="Calibrate anew; check that all cameras show the same person.",
+        before=worst,
+        unit="px",
     )
-    remedy = "Calibrate anew; check that all cameras show the same person."
-    told = "unexplained", footage.named(is_off), sentence, remedy
-    return footages.Finding(*told, worst, unit="px", severity=footages.ERROR)
 
 
 def _calibration_off(
     footage: footages.Footage, shift: np.ndarray, is_off: np.ndarray, matrix: np.ndarray
 ) -> footages.Finding:
-    names = footage.named(is_off)
-    off = [f"about {px:.0f} px in {name}" for px, name in zip(shift[is_off], names, strict=True)]
-    sentence = (
-        f"The calibration is off by {footages.listed(tuple(off))}: there the person is seen beside "
-        "where all cameras put them, always to the same side. No known mistake explains it."
+    told = footages.listed(
+        tuple(
+            f"about {shift[view]:.0f} px in {footage.camera_names[view]}"
+            for view in np.flatnonzero(is_off)
+        )
     )
-    remedy = "Refine the calibration: keras-mvlift calibrate --refine."
-    told = "calibration_off", names, sentence, remedy
-    severity = footages.ERROR if np.nanmax(matrix) > EXPLAINED else footages.WARNING
-    return footages.Finding(*told, float(shift[is_off].max()), unit="px", severity=severity)
+    return footages.Finding(
+        name="calibration_off",
+        severity=footages.ERROR if np.nanmax(matrix) > EXPLAINED else footages.WARNING,
+        cameras=footage.named(is_off),
+        sentence=f"The calibration is off by {told}: there the person is seen beside where all "
+        "cameras put them, always to the same side. No known mistake explains it.",
+        remedy="Refine the calibration: keras-mvlift calibrate --refine.",
+        before=float(shift[is_off].max()),
+        unit="px",
+    )
 
 
 def _noisy(footage: footages.Footage, matrix: np.ndarray) -> footages.Finding:
     worst = float(np.nanmax(matrix) * np.median(footage.person_size))
-    sentence = (
-        f"The cameras agree no better than {worst:.1f} px, without leaning to one side: the "
-        "detections are noisy, or lengths in the calibration are."
+    return footages.Finding(
+        name="detections_noisy",
+        cameras=footage.camera_names,
+        sentence=f"The cameras agree no better than {worst:.1f} px, without leaning to one side: "
+        "the detections are noisy, or lengths in the calibration are.",
+        remedy="Use a better detector, or refine the calibration.",
+        before=worst,
+        unit="px",
     )
-    remedy = "Use a better detector, or refine the calibration."
-    told = "detections_noisy", footage.camera_names, sentence, remedy
-    return footages.Finding(*told, worst, unit="px")
 
 
 def _unsure(footage: footages.Footage) -> Iterator[footages.Finding]:
@@ -388,20 +432,25 @@ def _unsure(footage: footages.Footage) -> Iterator[footages.Finding]:
     mean = total / np.maximum(found.sum(axis=(1, 2)), 1)
     for view in np.flatnonzero(mean < MIN_MEAN_CONFIDENCE):
         name = footage.camera_names[view]
-        sentence = f"{name} is unsure of what it sees: its mean confidence is {mean[view]:.2f}."
-        remedy = "Look at its images: light, sharpness, and how large the person is."
-        told = "detections_unsure", (name,), sentence, remedy
-        yield footages.Finding(*told, float(mean[view]))
+        yield footages.Finding(
+            name="detections_unsure",
+            cameras=(name,),
+            sentence=f"{name} is unsure of what it sees: its mean confidence is {mean[view]:.2f}.",
+            remedy="Look at its images: light, sharpness, and how large the person is.",
+            before=float(mean[view]),
+        )
 
 
 def _lost(footage: footages.Footage) -> Iterator[footages.Finding]:
     nobody, too_few = lost_frames(footage)
     for view in np.flatnonzero(nobody + too_few > MAX_LOST):
         name, lost = footage.camera_names[view], float(nobody[view] + too_few[view])
-        sentence = (
-            f"{name} loses {lost:.0%} of its frames: {nobody[view]:.0%} show nobody, "
-            f"{too_few[view]:.0%} fewer than {MIN_JOINTS} joints."
+        yield footages.Finding(
+            name="frames_lost",
+            cameras=(name,),
+            sentence=f"{name} loses {lost:.0%} of its frames: {nobody[view]:.0%} show nobody, "
+            f"{too_few[view]:.0%} fewer than {MIN_JOINTS} joints.",
+            remedy="Check that the person is in its picture, and the detector's settings.",
+            before=lost,
+            unit="share of frames",
         )
-        remedy = "Check that the person is in its picture, and the detector's settings."
-        told = "frames_lost", (name,), sentence, remedy
-        yield footages.Finding(*told, lost, unit="share of frames")

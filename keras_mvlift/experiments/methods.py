@@ -262,7 +262,8 @@ def from_pseudo_labels(run: Run) -> np.ndarray:
 def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
     """Parts views, clip by clip in turns: the one half's views, the other's poses.
 
-    Views have fields `[N, ...]`, poses are `[M, J, 3]`, meters, world axes, root at 0.
+    Returns:
+        Views, fields `[N, ...]`, and poses `[M, J, 3]`, meters, world axes, root at 0.
     """
     clips, index = np.unique(labeled.clip, return_inverse=True)
     errors.require(len(clips) >= 2, "labeled", "be of two training clips or more", len(clips))

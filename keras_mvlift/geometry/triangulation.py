@@ -278,8 +278,12 @@ def triangulate_robustly(
     """Triangulates joints seen by two or more cameras, some of which may be wrong.
 
     Two views cannot outvote each other: what is robust needs three, and four to be sure. Errors
-    count for little that are much larger than the median one of all joints of an instant. Arguments
-    are as of `triangulate`.
+    count for little that are much larger than the median one of all joints of an instant.
+
+    Args:
+        keypoints_2d: `[..., V, J, 2]`, pixels.
+        weights: `[..., V, J]`, for instance confidences; zero leaves a view's joint out.
+        camera: The rig, fields `[..., V, ...]`.
 
     References:
         Geman and McClure, Statistical methods for tomographic image reconstruction, 1987;

@@ -81,8 +81,10 @@ def triangulated(test: TestViews, min_confidence: float, unplaced: float = 0.0) 
     """Triangulates each instant from all of its views, but for detections below `min_confidence`.
 
     Where a joint could not be placed its coordinates are `unplaced`: NaN leaves it out of figures,
-    0 puts it at the root, an error as large as the joint is far from it. The poses are `[N, J, 3]`,
-    meters, camera axes, root at 0.
+    0 puts it at the root, an error as large as the joint is far from it.
+
+    Returns:
+        `[N, J, 3]`, meters, camera axes, root at 0.
     """
     seen, _ = by_instant(test)
     pose = triangulated_poses(seen, min_confidence)[test.instant]
@@ -93,8 +95,9 @@ def triangulated(test: TestViews, min_confidence: float, unplaced: float = 0.0) 
 def triangulated_poses(seen: views.View, min_confidence: float) -> np.ndarray:
     """Triangulates instants, fields `[T, V, ...]`, but for detections below `min_confidence`.
 
-    The poses are `[T, J, 3]`, meters, world axes, root at 0; NaN for a joint that fewer than two
-    cameras saw, and for all joints where they did not see the root.
+    Returns:
+        `[T, J, 3]`, meters, world axes, root at 0; NaN for a joint that fewer than two cameras
+        saw, and for all joints where they did not see the root.
     """
     weights = np.where(seen.confidence >= min_confidence, seen.confidence, 0.0)
     points, is_seen = triangulation.triangulate(seen.keypoints_2d, weights, seen.camera)
@@ -106,8 +109,10 @@ def constant_pose(pose: np.ndarray) -> np.ndarray:
     """Averages poses in world axes: what is best answered without looking.
 
     An average in camera axes would mix what cameras see from all around into a pose of no size.
-    Poses are `[T, J, 3]`, as `triangulated_poses` gives them of training instants, and the average
-    `[J, 3]`, meters, world axes, root at 0; NaN for a joint that is never known.
+    Poses are `[T, J, 3]`, as `triangulated_poses` gives them of training instants.
+
+    Returns:
+        `[J, 3]`, meters, world axes, root at 0; NaN for a joint that is never known.
     """
     count = np.isfinite(pose).sum(axis=0)
     return np.where(count > 0, np.nansum(pose, axis=0) / np.maximum(count, 1), np.nan)
@@ -124,7 +129,10 @@ def nearest_views(
     Views are compared by the mean squared distance of the joints that both show, once both are
     centered at the root (at the mean of the joints where it was not seen) and scaled to the same
     mean square. Keypoints are `[N, J, 2]` and `[M, J, 2]`, pixels, of any cameras, confidences `[N,
-    J]` and `[M, J]`, 0 where not seen, and what is found indices `[N]` into the known views.
+    J]` and `[M, J]`, 0 where not seen.
+
+    Returns:
+        `[N]`, indices into the known views.
     """
     known, is_known = _normalized(known_keypoints_2d, known_confidence)
     shapes, is_seen = _normalized(keypoints_2d, confidence)
@@ -150,7 +158,10 @@ def nearest_poses(
 
     `pose`, `[T, J, 3]`, is what `triangulated_poses` gives of the training instants, `seen`, fields
     `[T, V, ...]`. Of views that show `min_joints` only those count of whose poses as many are
-    known. The answers are `[N, J, 3]`, meters, camera axes, root at 0, NaN where unknown.
+    known.
+
+    Returns:
+        `[N, J, 3]`, meters, camera axes, root at 0, NaN where unknown.
     """
     num_known = np.isfinite(pose).all(axis=-1).sum(axis=-1)
     is_shown = np.count_nonzero(seen.confidence, axis=-1) >= min_joints

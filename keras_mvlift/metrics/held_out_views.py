@@ -76,7 +76,8 @@ def errors(pose_world: tf.Tensor, seen: views.View, min_joints: int = 8) -> Erro
 def subject_depth(seen: views.View) -> tuple[tf.Tensor, tf.Tensor]:
     """Measures how far the subject is from each camera, by triangulation: no model has a say in it.
 
-    It is `[..., V]`, meters along the optical axis, of the mean joint; and whether it is known.
+    Returns:
+        `[..., V]`, meters along the optical axis, of the mean joint; and whether it is known.
     """
     points, is_seen = triangulation.triangulate(seen.keypoints_2d, seen.confidence, seen.camera)
     weight = tf.cast(is_seen, points.dtype)[..., tf.newaxis]

@@ -292,8 +292,12 @@ def perform(
 ) -> np.ndarray:
     """Lets a person perform an action of `ACTIONS`, for so many frames, `T`, at so many a second.
 
-    The motion is `[T, J, 3]`, meters, world frame with z up, the floor at 0, the room's center at
-    the origin. Bones keep their lengths and joints their limits. No such action is a ValueError.
+    Returns:
+        `[T, J, 3]`, meters, world frame with z up, the floor at 0 and the room's center at the
+        origin. Bones keep their lengths and joints their anatomical limits.
+
+    Raises:
+        ValueError: If there is no such action.
     """
     errors.require_known("action", action, ACTIONS)
     clock = people.Clock(num_frames, frame_rate, rng)

@@ -256,8 +256,8 @@ def perform_sequence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lets a person perform actions one after the other, each for the same time.
 
-    The motion is `[T, 17, 3]`, meters, world frame with z up; beside it is each frame's action by
-    index, `[T]`.
+    Returns:
+        `[T, 17, 3]`, meters, world frame with z up, and the index of each frame's action, `[T]`.
     """
     turn = np.arange(num_frames) * len(actions) // num_frames
     parts = [
