@@ -31,7 +31,7 @@ from keras_mvlift.lifting import (
 if TYPE_CHECKING:
     from keras_mvlift import inference
 
-# As `video.ENDINGS`, which only the extra `video` can say.
+# Of files that are taken for videos.
 VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
 # Of what is to be looked at, and of all that can be written.
 PICTURE_ENDINGS = (".html", ".mp4", ".gif")
@@ -245,7 +245,7 @@ def write(
     else:
         from keras_mvlift.visualization import pose_movie
 
-        reel = shows and shows.Reel(film, clip.first_frame)
+        reel = shows and shows.reel(film, clip.first_frame)
         pose_movie.write(clip, path, title=title, progress=progress("film"), images=reel)
     return (path,)
 

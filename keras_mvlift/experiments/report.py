@@ -9,6 +9,7 @@ from matplotlib import figure as mpl_figure
 from matplotlib import style, ticker
 
 from keras_mvlift import skeletons
+from keras_mvlift.untrusted import files
 from keras_mvlift.visualization import pages, pictures
 
 
@@ -18,13 +19,12 @@ def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     `figures` are SVG by the name of the table above, as `write_curves` gives them.
     """
     skeleton = skeletons.H36M_17
-    sides = dict.fromkeys(skeleton.left, "left") | dict.fromkeys(skeleton.right, "right")
-    named = [sides.get(joint, "middle") for joint in range(skeleton.num_joints)]
+    sides = [skeletons.side(joint) for joint in skeleton.joints]
     return pages.fill(
         "experiment_report.html",
         lines=data_lines(results),
         tables=[_table(table, figures.get(table["name"])) for table in results["tables"]],
-        skeleton=pages.page_data({"bones": skeleton.bones, "sides": named}),
+        skeleton=pages.page_data({"bones": skeleton.bones, "sides": sides}),
     )
 
 
@@ -32,7 +32,7 @@ def write(
     path: str | os.PathLike[str], results: Mapping[str, Any], figures: Mapping[str, str]
 ) -> None:
     """Writes results as an HTML file; see `render`."""
-    pages.save(path, render(results, figures))
+    files.write_text(path, render(results, figures))
 
 
 def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
