@@ -82,12 +82,8 @@ def _runner(name: str) -> Callable[[argparse.Namespace], int]:
 
 # Of commands that need more than one library, all that they need, in one go.
 _COMMANDS = {
-    "adapt": "data,train",
-    "calibrate": "data,viz",
-    "check-rig": "data,viz",
-    "experiments": "data,train,viz",
-    "export": "export",
-    "rollout": "serving",
+    **{"adapt": "data,train", "calibrate": "data,viz", "check-rig": "data,viz"},
+    **{"experiments": "data,train,viz", "export": "export", "rollout": "serving"},
     "simulate": "data",
 }
 # Of others, and of what a file's format needs.
