@@ -145,10 +145,9 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
         return told
     number = errors.number("frame_rate", rate)
     low, high = _RATES
-    if not low <= number <= high:
-        rule = f"be {low} to {high} per second where the input tells it; --frame-rate goes before"
-        received = f"{number:.3g}" + (", as of times in milliseconds" if 0 < number < low else "")
-        raise errors.ArgumentError("frame_rate", rule, received)
+    rule = f"be {low} to {high} per second where the input tells it; --frame-rate goes before"
+    received = f"{number:.3g}" + (", as of times in milliseconds" if 0 < number < low else "")
+    errors.require(low <= number <= high, "frame_rate", rule, received)
     return number
 
 
@@ -343,12 +342,7 @@ def _warn(told: str) -> None:
 
 
 def _check_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) -> None:
-    """Warns of joints that lie outside of the image, or in a corner as of a smaller one.
-
-    Raises:
-        ArgumentError: If these are no pixels, or the image's width and height must be swapped, or
-            the image turned.
-    """
+    """Warns of joints outside of the image or in its corner; refuses turned ones and no pixels."""
     inference.require_pixels(tracks.keypoints_2d, tracks.confidence, viewpoint.intrinsics)
     inference.warn_of_aspect(viewpoint.intrinsics, stacklevel=4)
     points = tracks.keypoints_2d[tracks.confidence > 0]

@@ -284,11 +284,11 @@ class MoveNet:
         tf = trained_models.import_tensorflow()
         content = files.read_json(self._path)
         with errors.parsing(self._path, "graph", "be MoveNet's, as TensorFlow.js has it"):
-            ends = (content["signature"][key].values() for key in ("inputs", "outputs"))
-            (taken,), (given,) = ends
+            told = (content["signature"][key].values() for key in ("inputs", "outputs"))
+            (taken,), (given,) = told
             shape = [int(each["size"]) for each in given["tensorShape"]["dim"]]
             names = [str(each["name"]) for each in (taken, given)]
-            self._ends = [name if ":" in name else f"{name}:0" for name in names]
+            ends = [name if ":" in name else f"{name}:0" for name in names]
             nodes = content["modelTopology"]["node"]
             manifest = content["weightsManifest"]
             operations = {_FUSED.get(node["op"], node["op"]) for node in nodes}
@@ -298,7 +298,9 @@ class MoveNet:
         errors.require_in(self._path, not unknown, "nodes", rule, ", ".join(sorted(unknown)))
         weights = _weights(self._path, manifest)
         with errors.parsing(self._path, "nodes", "be nodes of a graph of TensorFlow"):
-            self._run = _function(tf, [*_nodes(tf, nodes, weights)], self._ends)
+            graph = tf.compat.v1.GraphDef(node=[*_nodes(tf, nodes, weights)])
+            whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+            self._run = whole.prune(*([end] for end in ends))
 
     def detect(self, picture: np.ndarray) -> np.ndarray:
         """Finds people in a picture, `[height, width, 3]`, uint8, RGB.
@@ -380,9 +382,3 @@ def _unfused(tf: Any, fused: Any) -> Iterator[Any]:
             if key in fused.attr:
                 node.attr[key].CopyFrom(fused.attr[key])
         yield node
-
-
-def _function(tf: Any, nodes: list[Any], ends: list[str]) -> Any:
-    graph = tf.compat.v1.GraphDef(node=nodes)
-    whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
-    return whole.prune(*([end] for end in ends))

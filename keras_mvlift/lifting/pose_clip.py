@@ -77,11 +77,6 @@ class Track:
             errors.require(is_same, "keypoints_2d", f"{rule}{list(per_joint)}", list(shape))
 
     @property
-    def num_frames(self) -> int:
-        """The number of frames, `T`."""
-        return self.pose.shape[0]
-
-    @property
     def is_present(self) -> np.ndarray:
         """`[T, J]`, where a joint has a position."""
         return np.isfinite(self.pose).all(axis=-1)
@@ -164,7 +159,7 @@ class PoseClip:
     @property
     def num_frames(self) -> int:
         """The number of frames, `T`."""
-        return self.tracks[0].num_frames
+        return len(self.tracks[0].pose)
 
     def _check_joints(self) -> None:
         names = self.joint_names

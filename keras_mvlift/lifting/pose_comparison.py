@@ -45,8 +45,17 @@ def combine_clips(
         all_of_it = (dataclasses.replace(each, is_reference=True) for each in reference.tracks)
         every.append(("reference", reference, named or tuple(all_of_it)))
     for name, clip, _ in every:
-        _require_same(name, clip, first)
-    space = _space([(name, clip.space) for name, clip, _ in every])
+        is_same = (clip.joint_names, clip.parents) == (first.joint_names, first.parents)
+        rule = f"have the first clip's joints, {', '.join(first.joint_names)}"
+        errors.require(is_same, name, rule, ", ".join(clip.joint_names))
+        is_same = abs(clip.frame_rate / first.frame_rate - 1) <= _SAME_RATE
+        rule = f"have the first clip's frame rate, {first.frame_rate:g}"
+        errors.require(is_same, name, rule, f"{clip.frame_rate:g}")
+    spaces = {clip.space for _, clip, _ in every}
+    received = ", ".join(f"{name} in {clip.space}" for name, clip, _ in every)
+    rule = "all be in the world or all in camera axes"
+    errors.require(len(spaces) == 1 or "world" not in spaces, "clips", rule, received)
+    space = first.space if len(spaces) == 1 else "root"
     tracks: list[pose_clip.Track] = []
     for source, clip, kept in every:
         for track in kept:
@@ -55,23 +64,6 @@ def combine_clips(
                 name += "'"
             tracks.append(_moved(track, clip, name, space, start, stop))
     return dataclasses.replace(first, tracks=tuple(tracks), space=space, first_frame=start)
-
-
-def _require_same(name: str, clip: pose_clip.PoseClip, first: pose_clip.PoseClip) -> None:
-    is_same = (clip.joint_names, clip.parents) == (first.joint_names, first.parents)
-    rule = f"have the first clip's joints, {', '.join(first.joint_names)}"
-    errors.require(is_same, name, rule, ", ".join(clip.joint_names))
-    is_same = abs(clip.frame_rate / first.frame_rate - 1) <= _SAME_RATE
-    rule = f"have the first clip's frame rate, {first.frame_rate:g}"
-    errors.require(is_same, name, rule, f"{clip.frame_rate:g}")
-
-
-def _space(told: list[tuple[str, str]]) -> str:
-    spaces = {space for _, space in told}
-    received = ", ".join(f"{name} in {space}" for name, space in told)
-    rule = "all be in the world or all in camera axes"
-    errors.require(len(spaces) == 1 or "world" not in spaces, "clips", rule, received)
-    return spaces.pop() if len(spaces) == 1 else "root"
 
 
 def _moved(

@@ -1,6 +1,7 @@
 """Puts what went in beside what came out: 2D joints, and the lifted pose from front and side."""
 
 import dataclasses
+import functools
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -185,10 +186,7 @@ def _draw(panels: Sequence[mpl_axes.Axes], row: Row, shown: "Extent") -> None:
 
 def _legend(figure: mpl_figure.Figure, has_reference: bool) -> None:
     """Puts a line of keys at the foot of a figure: what its colors and sizes mean."""
-
-    def key(**looks: Any) -> lines.Line2D:
-        return lines.Line2D([], [], **looks)
-
+    key: Any = functools.partial(lines.Line2D, [], [])
     bone: dict[str, Any] = {"linewidth": _BONE_WIDTH, "marker": "o", "markersize": _JOINT_SIZE}
     mark = {"color": MIDDLE, "linestyle": "none", "marker": "o", "markeredgewidth": 0}
     keys: dict[str, Any] = {name: key(color=color, **bone) for name, color in SIDES.items()}
