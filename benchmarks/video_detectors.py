@@ -74,10 +74,10 @@ def own_3d(paths: Sequence[pathlib.Path], network: str | None) -> np.ndarray:
     """Returns MediaPipe's own points in 3D, as poses `[V, T, 17, 3]`, meters; NaN of nobody."""
     poses = []
     for path in paths:
-        with person_detector.Detector(network) as detector:
+        with person_detector.opened(network) as opened:
             # What nothing of the product needs.
             results = [
-                detector._network.process(picture).pose_world_landmarks
+                opened.process(picture).pose_world_landmarks
                 for picture in video.read(video.inspect(path))
             ]
         points = np.array([_points(each) for each in results])

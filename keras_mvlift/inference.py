@@ -6,7 +6,6 @@ models of clips, and for those that were exported before there were such arrays.
 
 import collections
 import dataclasses
-import functools
 import os
 import pathlib
 import warnings
@@ -84,6 +83,8 @@ class Lifter:
         self.description = description
         self.joint_names = tuple(description["joints"])
         self.parents = tuple(description["parents"])
+        is_parent = np.arange(len(self.parents))[:, np.newaxis] == self.parents
+        self._are_neighbors = is_parent | is_parent.T
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
         mixes = description.get(trained_models.JOINT_MIXES, {})
         self.joint_mixes = {name: np.asarray(mix, np.float32) for name, mix in mixes.items()}
@@ -152,20 +153,13 @@ class Lifter:
         if flip or mix is not None:
             rays = trained_models.seen_rays(*view)
             root_position = triangulation.root_in_view(pose, rays, view[1], root_position)
-        lifted = self._judged(pose, root_position, view, *apart)
-        if camera is None:
-            lifted = dataclasses.replace(lifted, root_position=None, pose_camera=None)
-        else:
+        lifted = self._judged(view, camera is not None, pose, root_position, *apart)
+        if camera is not None:
             warn_of_misses(np.asarray(lifted.reprojection_error))
         return lifted if height is None else self._sized(lifted, height)
 
     def _checked(
-        self,
-        keypoints_2d: Any,
-        confidence: Any,
-        camera: Any,
-        skeleton: str | None,
-        is_clip: bool = False,
+        self, keypoints_2d: Any, confidence: Any, camera: Any, skeleton: str | None, is_clip: bool
     ) -> View:
         joints = (self.joint_names, skeleton, is_clip)
         checked, seen = skeletons.check_joints(keypoints_2d, confidence, *joints)
@@ -192,30 +186,27 @@ class Lifter:
         return (pose + pose_mirrored) / 2, root_position, apart
 
     def _judged(
-        self,
-        pose: np.ndarray,
-        root_position: np.ndarray,
-        view: View,
-        apart: np.ndarray | None = None,
+        self, view: View, has_camera: bool, pose: np.ndarray, root_position: Any, apart: Any = None
     ) -> LiftedPose:
         """Puts together what is said of views, and how far it can be relied on."""
         pose_camera = pose + root_position[..., np.newaxis, :]
-        missed = reprojection_errors(pose_camera, *view)
-        is_told = _is_told(view[1], self.parents)
+        missed = _reprojection_errors(pose_camera, *view)
+        is_seen = view[1] > 0
+        # More than a guess: seen, or all its neighbors are.
+        is_told = is_seen | ~(~is_seen @ self._are_neighbors)
         uncertainty = self._uncertainty(*view)
         if uncertainty is None and apart is not None:
-            uncertainty = mirror_uncertainty(
-                pose, apart, missed, view[1], is_told, self.joint_names
-            )
-        is_enough = (view[1] > 0).sum(axis=-1, keepdims=True) >= MIN_JOINTS
+            given = pose, apart, missed, is_seen, is_told
+            uncertainty = _mirror_uncertainty(*given, self.joint_names)
+        is_enough = is_seen.sum(axis=-1, keepdims=True) >= MIN_JOINTS
         if uncertainty is not None:
             uncertainty = np.where(is_enough, uncertainty, np.float32(np.inf))
         is_good = ~(missed > LARGE_REPROJECTION_ERROR)[..., np.newaxis]
         return LiftedPose(
             self.joint_names,
             pose,
-            root_position,
-            pose_camera,
+            root_position if has_camera else None,
+            pose_camera if has_camera else None,
             joint_uncertainty=uncertainty,
             reprojection_error=missed,
             is_sure=is_told & is_enough & is_good,
@@ -320,7 +311,7 @@ class ClipStream:
         Returns:
             The pose of the frame that came `delay` frames before, None if none did.
         """
-        view = self._lifter._checked(keypoints_2d, confidence, camera, skeleton)
+        view = self._lifter._checked(keypoints_2d, confidence, camera, skeleton, False)
         stream = self._streams[self._num_pushed % len(self._streams)]
         self._num_pushed += 1
         self._seen.append((view, camera is not None))
@@ -338,11 +329,7 @@ class ClipStream:
         return [self._lifted(*due[frame]) for frame in sorted(due)]
 
     def _lifted(self, pose: np.ndarray, root_position: Any) -> LiftedPose:
-        view, has_camera = self._seen.popleft()
-        lifted = self._lifter._judged(pose, root_position, view)
-        if has_camera:
-            return lifted
-        return dataclasses.replace(lifted, root_position=None, pose_camera=None)
+        return self._lifter._judged(*self._seen.popleft(), pose, root_position)
 
 
 class ClipLifter(Lifter):
@@ -424,29 +411,29 @@ def load_model(path: str | pathlib.Path, *, is_trusted: bool = False) -> Lifter:
     """
     if not isinstance(path, (str, pathlib.PurePath)):
         raise errors.ArgumentError("path", "be a folder's path", type(path).__name__)
+    folder = _folder(path)
+    description = trained_models.read_description(folder)
+    return (ClipLifter if "window" in description else Lifter)(folder, description, is_trusted)
+
+
+def _folder(path: str | pathlib.Path) -> pathlib.Path:
+    """Finds the SavedModel's folder that `load_model` is told."""
     if path in trained_models.shipped_names():
-        return _lifter(trained_models.shipped_folder(str(path)), is_trusted)
+        return trained_models.shipped_folder(str(path))
     root = pathlib.Path(path)
     # A pipeline keeps its pushed versions there; see pipeline/local.py.
     for folder in (root, root / "serving" / "mvlift"):
         if (folder / trained_models.SAVED_MODEL).is_file():
-            return _lifter(folder, is_trusted)
-        versions = [
-            child for child in folder.glob("*") if (child / trained_models.SAVED_MODEL).is_file()
-        ]
+            return folder
+        versions = [file.parent for file in folder.glob(f"*/{trained_models.SAVED_MODEL}")]
         numbered = [version for version in versions if version.name.isdecimal()]
         if numbered:
-            return _lifter(max(numbered, key=lambda version: int(version.name)), is_trusted)
+            return max(numbered, key=lambda version: int(version.name))
     raise FileNotFoundError(
         f"{root}: must be a SavedModel, a folder of its numbered versions or a pipeline's output "
         "folder; no saved_model.pb was found. Nor is it the name of a model that comes with the "
         f"package: {', '.join(trained_models.shipped_names())}."
     )
-
-
-def _lifter(path: pathlib.Path, is_trusted: bool) -> Lifter:
-    description = trained_models.read_description(path)
-    return (ClipLifter if "window" in description else Lifter)(path, description, is_trusted)
 
 
 # What a user gives, checked: NumPy arrays of single precision come out.
@@ -555,20 +542,10 @@ def warn_of_aspect(intrinsics: np.ndarray, stacklevel: int = 3) -> None:
 # How far what was lifted can be relied on.
 
 
-def reprojection_errors(
+def _reprojection_errors(
     pose_camera: np.ndarray, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: Any
 ) -> np.ndarray:
-    """Computes how far poses, projected, lie off the joints that they are lifted from.
-
-    Args:
-        pose_camera: `[..., J, 3]`, meters, camera frame.
-        keypoints_2d: `[..., J, 2]`, pixels, without lens distortion.
-        confidence: `[..., J]`, 0 where not seen.
-        intrinsics: `[..., 3, 3]`, pixels.
-
-    Returns:
-        `[...]`, shares of the body's size in the image, as of `LiftedPose`.
-    """
+    """Computes `reprojection_error` of `LiftedPose`, `[...]`, of poses `[..., J, 3]` of a view."""
     is_seen = confidence > 0
     missed = cameras.project(pose_camera, intrinsics) - keypoints_2d
     away = np.where(is_seen, np.hypot(missed[..., 0], missed[..., 1]), 0.0).sum(axis=-1)
@@ -583,7 +560,7 @@ def reprojection_errors(
 def warn_of_misses(reprojection_error: np.ndarray, stacklevel: int = 3) -> list[str]:
     """Warns where most poses do not project near to the joints that they are lifted from.
 
-    Of `reprojection_errors`, `[...]`, it returns what was told: a sentence or none.
+    Of `reprojection_error`, `[...]`, of `LiftedPose`, it returns what was told: a sentence or none.
     """
     # Mostly there is none, and the median of one number is the slowest part of it.
     if not (reprojection_error > LARGE_REPROJECTION_ERROR).any():
@@ -597,22 +574,6 @@ def warn_of_misses(reprojection_error: np.ndarray, stacklevel: int = 3) -> list[
     told += "training's."
     warnings.warn(told, errors.InputWarning, stacklevel=stacklevel)
     return [told]
-
-
-def _is_told(confidence: np.ndarray, parents: Sequence[int]) -> np.ndarray:
-    """Returns `[..., J]`, which joints are more than a guess, by what was seen of the body."""
-    is_seen = confidence > 0
-    return is_seen | ~(~is_seen @ _are_neighbors(tuple(parents)))
-
-
-@functools.cache
-def _are_neighbors(parents: tuple[int, ...]) -> np.ndarray:
-    """Returns `[J, J]`, which joints a bone joins."""
-    joined = np.zeros((len(parents), len(parents)), bool)
-    for joint, parent in enumerate(parents):
-        if parent >= 0:
-            joined[joint, parent] = joined[parent, joint] = True
-    return joined
 
 
 def _check_mirrored(description: dict[str, Any]) -> None:
@@ -647,31 +608,21 @@ _MIRROR_SCALES = {
 _OTHER_SCALE, _UNSEEN_SCALE, _GUESSED_SCALE = 0.45, 1.6, 2.1
 
 
-def mirror_uncertainty(
+def _mirror_uncertainty(
     pose: np.ndarray,
     apart: np.ndarray,
     reprojection_error: np.ndarray,
-    confidence: np.ndarray,
+    is_seen: np.ndarray,
     is_told: np.ndarray,
     joint_names: Sequence[str],
 ) -> np.ndarray:
-    """Computes how far off joints are likely to be, from how the mirrored person differs.
+    """Computes how far off joints are likely to be, from how far the mirrored ones are `apart`.
 
-    Args:
-        pose: `[..., J, 3]`, meters, root at 0: the farther a joint from the root, the less sure.
-        apart: `[..., J]`, meters, between the two lifted.
-        reprojection_error: `[...]`, as of `LiftedPose`.
-        confidence: `[..., J]`, 0 where not seen.
-        is_told: `[..., J]`, of those that were not, whether all their neighbors were.
-        joint_names: `J` names: wrists are less sure than shoulders.
-
-    Returns:
-        `[..., J]`, meters; 0 for the root.
+    The farther a joint lies from the root, the less sure it is, and wrists less than shoulders.
     """
     kinds = (name.split("_")[-1] for name in joint_names)
     scale = np.array([_MIRROR_SCALES.get(kind, _OTHER_SCALE) for kind in kinds])
     away = np.linalg.norm(pose, axis=-1) ** (1 / 3)
     misfit = apart**0.1 * reprojection_error[..., np.newaxis] ** 0.3
-    unseen = np.where(is_told, _UNSEEN_SCALE, _GUESSED_SCALE)
-    unseen = np.where(confidence > 0, 1.0, unseen)
+    unseen = np.where(is_seen, 1.0, np.where(is_told, _UNSEEN_SCALE, _GUESSED_SCALE))
     return (scale * unseen * away * misfit).astype(np.float32)

@@ -417,6 +417,11 @@ def mirror_images(joint_names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(joint_names.index(name) for name in images)
 
 
+def side(joint: str) -> str:
+    """Returns `"left"`, `"right"` or `"middle"`, by a joint's name."""
+    return next((side for side in ("left", "right") if side in joint.split("_")), "middle")
+
+
 def _other_side(name: str) -> str:
     if "left" in name:
         return name.replace("left", "right")

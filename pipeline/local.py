@@ -245,7 +245,7 @@ def _show_report(folder: pathlib.Path | None, home: pathlib.Path, log: pathlib.P
         shutil.copy(folder / report.PICTURE, partial)
     with files.replacing(results) as partial:
         partial.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")
-    tables.show(written)
+    tables.show(tables.parts(written))
 
 
 def prepare_environment() -> None:

@@ -15,7 +15,8 @@ import tempfile
 from PIL import Image
 from playwright import sync_api
 
-from keras_mvlift.visualization import pages, pose_movie
+from keras_mvlift.untrusted import files
+from keras_mvlift.visualization import pose_movie
 from tests.visualization import browser, sample_pages
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -59,7 +60,7 @@ def films(folder: pathlib.Path) -> list[pathlib.Path]:
         shown["picture"] = shutil.copy(last, folder)
     for name, picture in shown.items():
         image = f"<img alt='{name}' src='{pathlib.Path(picture).name}' style='max-width:100%'>"
-        pages.save(
+        files.write_text(
             folder / f"{name}.html", f"<!DOCTYPE html><html lang=en><title>{name}</title>{image}"
         )
     return [folder / f"{name}.html" for name in shown]

@@ -94,11 +94,11 @@ def test_poses_that_miss_what_they_are_lifted_from_are_warned_about():
     pose = cameras.camera_from_world(np.asarray(CLIP.pose_world), camera)
     keypoints, seen = checked(seen_as("h36m_17"))
     intrinsics = np.broadcast_to(camera.intrinsics, (4, 3, 3))
-    missed = inference.reprojection_errors(pose, keypoints, seen, intrinsics)
+    missed = inference._reprojection_errors(pose, keypoints, seen, intrinsics)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert inference.warn_of_misses(missed) == []
-    missed = inference.reprojection_errors(pose + 0.8, keypoints, seen, intrinsics)
+    missed = inference._reprojection_errors(pose + 0.8, keypoints, seen, intrinsics)
     with pytest.warns(errors.InputWarning, match=r"Poses lie \d\d% of a body's size off"):
         (told,) = inference.warn_of_misses(missed)
     assert told.startswith(f"Poses lie {np.median(missed):.0%} of a body's size")
@@ -111,7 +111,7 @@ def test_the_reprojection_error_is_a_share_of_the_bodys_size_in_the_image():
     seen = np.array([[1, 0.2, 0], [0, 0.5, 0], [0, 0, 0]])
     eye = np.array([[1000.0, 0, 500], [0, 1000, 500], [0, 0, 1]])
     given = (np.tile(pose, (3, 1, 1)), np.tile(keypoints, (3, 1, 1)), seen, np.tile(eye, (3, 1, 1)))
-    found = inference.reprojection_errors(*given)
+    found = inference._reprojection_errors(*given)
     np.testing.assert_allclose(found, [5 / 50, np.nan, np.nan])
     assert inference.warn_of_misses(found[1:]) == []
 

@@ -128,7 +128,7 @@ def test_unseen_joints_are_less_sure_those_beside_others_least_and_wrists_less_t
     told = np.array([True, True, True, False, True])
     names = ("left_hip", "left_hip", "left_hip", "left_hip", "left_wrist")
     seen = np.array([1, 0.1, 0, 0, 1])
-    found = inference.mirror_uncertainty(pose, apart, np.array(0.02), seen, told, names)
+    found = inference._mirror_uncertainty(pose, apart, np.array(0.02), seen > 0, told, names)
     np.testing.assert_allclose(found / found[0], [1, 1, 1.6, 2.1, 0.64 / 0.23], rtol=1e-5)
 
 

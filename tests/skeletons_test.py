@@ -58,8 +58,10 @@ def test_left_and_right_are_mirror_images_by_name(skeleton):
     joints = skeleton.joints
     for left, right in zip(skeleton.left, skeleton.right, strict=True):
         assert joints[left].replace("left", "right") == joints[right] != joints[left]
-    sides = [sum(side in joint for joint in joints) for side in ("left", "right")]
-    assert sides == [len(skeleton.left), len(skeleton.right)]
+    sides = [skeletons.side(joint) for joint in joints]
+    assert [index for index, side in enumerate(sides) if side == "left"] == [*skeleton.left]
+    assert {index for index, side in enumerate(sides) if side == "right"} == {*skeleton.right}
+    assert {*sides} <= {"left", "right", "middle"}
 
 
 @pytest.mark.parametrize(

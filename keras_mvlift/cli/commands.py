@@ -79,8 +79,7 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     arguments.path(parser, "path", "A rig.yaml, or the folder of a recording.")
     arguments.path(parser, "--output", "The TOML file to write.", required=True)
     task = parser.add_mutually_exclusive_group(required=True)
-    told = "Start from the places that the calibration tells."
-    task.add_argument("--refine", action="store_true", help=told)
+    arguments.flag(task, "--refine", "Start from the places that the calibration tells.")
     told = "Start from nothing but this distance between two cameras. It may be given again."
     names = ("CAMERA", "CAMERA", "METERS")
     task.add_argument("--distance", nargs=3, action="append", metavar=names, help=told)

@@ -4,14 +4,14 @@ import argparse
 import collections
 import dataclasses
 import difflib
-import itertools
 import json
 import pathlib
 import sys
 from typing import Any
 
 from keras_mvlift import errors
-from keras_mvlift.experiments import origins, profiles, tables
+from keras_mvlift.experiments import profiles, tables
+from keras_mvlift.untrusted import files
 
 _INTERRUPTED = 130
 
@@ -21,11 +21,17 @@ def run(options: argparse.Namespace) -> int:
     changes = options.steps, options.width, options.precision
     profile = profiles.changed(profiles.PROFILES[options.profile], *changes)
     if options.list:
-        print(_listing())
+        for table in tables.TABLES.values():
+            print(f"{table.name}: {table.title}", *(row.name for row in table.rows), sep="\n    ")
         return 0
     chosen = _chosen(options.only or tables.of_profile(profile), options.rows)
     known = {*tables.known_to(profile), *(table.name for table in chosen)}
-    origin = _origin(profile, options)
+    names = ("data_root", "source", "source_options")
+    near, far = (
+        profiles.Recordings(*(getattr(options, prefix + name) for name in names))
+        for prefix in ("", "test_")
+    )
+    origin = profiles.open_origin(profile, options.motions, near, far)
     # They import TensorFlow, which takes longer than to refuse an argument.
     from keras_mvlift.experiments import results, runs
 
@@ -45,23 +51,12 @@ def run(options: argparse.Namespace) -> int:
         return _INTERRUPTED
     measured = results.gather(experiments)
     write(measured, experiments.folder)
-    print(f"{experiments.folder / 'report.html'}: {_outcome(measured)}")
-    cells = [
-        (row["name"], cell)
-        for table in measured["tables"]
-        for row in table["rows"]
-        for cell in row["cells"]
-    ]
-    failed = [f"{name}: {cell['error']}" for name, cell in cells if cell["status"] == "failed"]
-    if failed:
-        print(f"keras-mvlift experiments: {failed[0]}", file=sys.stderr)
-    return 1 if failed else 0
+    return _show(measured, experiments.folder / "report.html")
 
 
 def write(measured: dict[str, Any], folder: pathlib.Path) -> None:
     """Writes `results.json`, of `results.gather`, `tables.md`, `figures/` and `report.html`."""
     from keras_mvlift.experiments import report
-    from keras_mvlift.visualization import pages
 
     folder.mkdir(parents=True, exist_ok=True)
     # Rows stay in their order, the published ones too.
@@ -71,16 +66,7 @@ def write(measured: dict[str, Any], folder: pathlib.Path) -> None:
     shown = json.loads(text)
     (folder / "tables.md").write_text(report.markdown(shown), encoding="utf-8")
     drawn = report.write_curves(shown, folder / "figures")
-    pages.save(folder / "report.html", report.render(shown, drawn))
-
-
-def _origin(profile: profiles.Profile, options: argparse.Namespace) -> origins.Origin:
-    names = ("data_root", "source", "source_options")
-    near, far = (
-        profiles.Recordings(*(getattr(options, prefix + name) for name in names))
-        for prefix in ("", "test_")
-    )
-    return profiles.open_origin(profile, options.motions, near, far)
+    files.write_text(folder / "report.html", report.render(shown, drawn))
 
 
 def _chosen(names: list[str], row_names: list[str] | None) -> list[tables.Table]:
@@ -104,16 +90,14 @@ def _chosen(names: list[str], row_names: list[str] | None) -> list[tables.Table]
     return [dataclasses.replace(table, rows=some) for table, some in cut if some]
 
 
-def _listing() -> str:
-    titles = (
-        [f"{table.name}: {table.title}", *(f"    {row.name}" for row in table.rows)]
-        for table in tables.TABLES.values()
-    )
-    return "\n".join(itertools.chain(*titles))
-
-
-def _outcome(measured: dict[str, Any]) -> str:
+def _show(measured: dict[str, Any], page: pathlib.Path) -> int:
+    """Prints what became of the cells; gives the exit status."""
     rows = (row for table in measured["tables"] for row in table["rows"])
-    counts = collections.Counter(cell["status"] for row in rows for cell in row["cells"])
+    cells = [(row["name"], cell) for row in rows for cell in row["cells"]]
+    counts = collections.Counter(cell["status"] for _, cell in cells)
     told = (f"{count} cells {status.replace('_', ' ')}" for status, count in counts.items())
-    return ", ".join(told)
+    print(f"{page}: {', '.join(told)}")
+    failed = [f"{name}: {cell['error']}" for name, cell in cells if cell["status"] == "failed"]
+    if failed:
+        print(f"keras-mvlift experiments: {failed[0]}", file=sys.stderr)
+    return int(bool(failed))

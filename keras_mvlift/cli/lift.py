@@ -31,7 +31,7 @@ from keras_mvlift.lifting import (
 if TYPE_CHECKING:
     from keras_mvlift import inference
 
-# As `video.ENDINGS`, which only the extra `video` can say.
+# Of files that are taken for videos.
 VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
 # Of what is to be looked at, and of all that can be written.
 PICTURE_ENDINGS = (".html", ".mp4", ".gif")
@@ -210,6 +210,8 @@ def check(options: argparse.Namespace) -> None:
     if options.frame_rate is not None:
         errors.frame_rate(options.frame_rate)
     configs.at_least("images", options.images or 0, 0)
+    size = options.image_size or (1, 1)
+    errors.require(min(size) > 0, "image-size", "be above 0", " ".join(map(str, size)))
     if options.reference is not None and not options.reference.is_file():
         raise FileNotFoundError(f"{options.reference} must be a file of known poses.")
 
@@ -245,7 +247,7 @@ def write(
     else:
         from keras_mvlift.visualization import pose_movie
 
-        reel = shows and shows.Reel(film, clip.first_frame)
+        reel = shows and shows.reel(film, clip.first_frame)
         pose_movie.write(clip, path, title=title, progress=progress("film"), images=reel)
     return (path,)
 
@@ -345,7 +347,8 @@ def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
         found = person_detector.detect(video, shown, options.detector_model)
         return tracks_2d.at_least(found, options.min_confidence or 0.0)
     tracks = tracks_2d_files.read(options.input, options.skeleton, options.min_confidence)
-    size, rate = _image_size(options) or tracks.image_size, tracks.frame_rate
+    size = tuple(options.image_size) if options.image_size else tracks.image_size
+    rate = tracks.frame_rate
     if video is not None:
         # It tells what 2D joints may not.
         size, rate = size or video.size, rate or video.frame_rate
@@ -354,14 +357,6 @@ def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
             told = f"the video has {video.num_frames}: are they its?"
             _warn(f"The joints reach to frame {last}, {told}")
     return dataclasses.replace(tracks, image_size=size, frame_rate=rate)
-
-
-def _image_size(options: argparse.Namespace) -> tuple[int, int] | None:
-    if options.image_size is None:
-        return None
-    width, height = options.image_size
-    errors.require(min(width, height) > 0, "image-size", "be above 0", f"{width} {height}")
-    return width, height
 
 
 def viewpoint(

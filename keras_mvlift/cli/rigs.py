@@ -35,14 +35,14 @@ def check(options: argparse.Namespace) -> int:
         given["calibration"] = str(pathlib.Path(options.calibration).resolve())
     source = sources.open_path(options.path, options.source, json.dumps(given))
     reports = report.check_source(source, max_frames=options.max_frames)
-    tables.show_rigs(reports)
+    tables.show(tables.rig_parts(reports))
     if options.json:
         figures = json.dumps(report.as_data(reports), indent=2, allow_nan=False)
         options.json.write_text(figures + "\n", encoding="utf-8")
     if options.html:
         from keras_mvlift.visualization import rig_report
 
-        rig_report.write(options.html, reports)
+        files.write_text(options.html, rig_report.render(reports))
     return int(any(rig.has_errors for rig in reports))
 
 
@@ -72,8 +72,7 @@ def calibrate(options: argparse.Namespace) -> int:
         print(f"warning: {doubt}")
     calibration_files.write_toml(options.output, recorded.calibration._replace(camera=found.camera))
     if options.report:
-        with files.replacing(options.report) as partial:
-            partial.write_text(found.report.to_json())
+        files.write_text(options.report, found.report.to_json())
     return 0
 
 
@@ -176,4 +175,4 @@ def render(report: reports.Report) -> str:
     grid = tables.plain_table(headings, rows)
     frames = f"{report.num_frames} frames, {report.num_frames_used} of them used"
     told = f"Distances of detections from reprojected points; {frames}."
-    return f"{tables.rendered([(grid, False)])}{told}"
+    return f"{tables.rendered([grid])}{told}"

@@ -132,10 +132,7 @@ def view(options: argparse.Namespace) -> int:
     errors.require(is_other, "compare", "name other files", ", ".join(names[1:]))
     clips = {name: pose_clip.read(path) for name, path in zip(names, paths, strict=True)}
     reference = pose_clip.read(options.reference) if options.reference else None
-    if len(clips) == 1 and reference is None:
-        (shown,) = clips.values()
-    else:
-        shown = pose_comparison.combine_clips(clips, reference)
+    shown = pose_comparison.combine_clips(clips, reference)
     pages.write_viewer(shown, options.output, title=" and ".join(clips))
     print(options.output)
     if options.open:

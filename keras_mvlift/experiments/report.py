@@ -17,13 +17,12 @@ def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     `figures` are SVG by the name of the table above, as `write_curves` gives them.
     """
     skeleton = skeletons.H36M_17
-    sides = dict.fromkeys(skeleton.left, "left") | dict.fromkeys(skeleton.right, "right")
-    named = [sides.get(joint, "middle") for joint in range(skeleton.num_joints)]
+    sides = [skeletons.side(joint) for joint in skeleton.joints]
     return pages.fill(
         "experiment_report.html",
         lines=data_lines(results),
         tables=[_table(table, figures.get(table["name"])) for table in results["tables"]],
-        skeleton=pages.page_data({"bones": skeleton.bones, "sides": named}),
+        skeleton=pages.page_data({"bones": skeleton.bones, "sides": sides}),
     )
 
 

@@ -87,14 +87,8 @@ def joint_set(
 ) -> tuple[skeletons.Skeleton, tuple[str, ...]]:
     """Finds a set by its name, or by its number of joints and the anatomy.
 
-    Args:
-        path: The file, for errors.
-        keypoints_2d: `[..., K, 2]`, pixels.
-        confidence: `[..., K]`, 0 where not seen.
-        name: Of `skeletons.SKELETONS`; None where it is not told.
-
-    Returns:
-        The set, and what there is to tell of how it was found.
+    Keypoints are `[..., K, 2]`, pixels, and confidence `[..., K]`, 0 where not seen. Beside the set
+    it returns what there is to tell of how it was found. Errors name the file, `path`.
 
     Raises:
         RecordingError: If there is none, or it is not clear which.
@@ -115,8 +109,7 @@ def joint_set(
     received = f"{count}" + (f", as {' and '.join(same)} has" if same else "")
     errors.require_in(path, found.num_joints == count, "keypoints", rule, received)
     if likely is not None and likely is not found:
-        told = f"{path.name}: joints look like {likely.name}'s and are read as {found.name}'s."
-        warnings.warn(told, errors.InputWarning, stacklevel=2)
+        _warn(f"{path.name}: joints look like {likely.name}'s and are read as {found.name}'s.")
     return found, ()
 
 
@@ -130,10 +123,9 @@ def _first_people(path: pathlib.Path, frames: list[detections.Frame]) -> np.ndar
         each = (np.array(person, np.float64).ravel() for person in people)
         flat = list(itertools.islice(filter(_is_seen, each), _MOST_EXAMINED))
         errors.require_in(path, flat, "people", "be there in a frame", "nobody in any")
-        size, rest = len(flat[0]), len(flat[0]) % 3
-        if rest:
-            rule = "hold x, y and confidence of each joint"
-            raise errors.RecordingError(path, "people", rule, f"{size} numbers")
+        size = len(flat[0])
+        rule = "hold x, y and confidence of each joint"
+        errors.require_in(path, not size % 3, "people", rule, f"{size} numbers")
         found = np.array([each for each in flat if len(each) == size]).reshape(-1, size // 3, 3)
     # What is infinite is refused later, of whichever set.
     found[~skeletons.is_place(found[..., :2]) | ~np.isfinite(found).all(axis=-1)] = 0.0
@@ -153,24 +145,21 @@ def _frames(path: pathlib.Path, content: Any) -> list[detections.Frame]:
     if path.suffix.lower() == ".npz":
         return detections.rtmlib_frames(path)
     if path.is_dir():
-        first = files.read_json(detections.json_files(path)[0])
-        is_list = isinstance(first, list)
+        is_list = isinstance(files.read_json(detections.json_files(path)[0]), list)
         return detections.image_frames(path) if is_list else detections.openpose_frames(path)
     content = files.read_json(path) if content is None else content
-    first = content[0] if isinstance(content, list) and content else content
+    is_list = isinstance(content, list)
+    first = content[0] if is_list and content else content
     known: Mapping[str, Any] = first if isinstance(first, dict) else {}
     errors.require_in(path, content != [], "people", "be there in a frame", "nobody in any")
     for keys, read_frames in _JSON:
         if all(key in known for key in keys):
             return read_frames(path, content)
     is_ultralytics = isinstance(first, list) and all(isinstance(each, list) for each in content)
-    if isinstance(content, list) and ("keypoints" in known or (is_ultralytics and any(content))):
+    if is_list and ("keypoints" in known or (is_ultralytics and any(content))):
         return detections.image_frames(path, content)
-    rule = (
-        "be detections of AlphaPose, MMPose, Ultralytics or rtmlib, annotations of COCO, or a "
-        "folder of OpenPose's files"
-    )
-    is_list = isinstance(content, list)
+    rule = "be detections of AlphaPose, MMPose, Ultralytics or rtmlib, annotations of COCO, or a "
+    rule += "folder of OpenPose's files"
     what = "a list" if is_list else "an object" if known == content else json.dumps(content)[:20]
     received = f"keys {', '.join(list(known)[:5])} of something else" if known else what
     raise errors.RecordingError(path, "file", rule, received)
@@ -209,10 +198,8 @@ def tell_apart(
     people jump to where others were, as numbers do that are places in a list; a warning says so.
     Somebody who is given another number on the way keeps the first.
 
-    Args:
-        numbers: `[N]`, the frame that each person is in.
-        people: `[N, K, 3]`, x and y in pixels, and confidence, 0 where not seen.
-        ids: `[N]`, the detector's; None where it tells none.
+    Of `N` detections `numbers` are the frames and `ids` the detector's, None where it tells none;
+    `people` are `[N, K, 3]`, x and y in pixels, and confidence, 0 where not seen.
     """
     order = np.argsort(numbers, kind="stable")
     followed = np.empty(len(numbers), np.int64)
@@ -326,10 +313,10 @@ def lay_out(
     Args:
         path: The file, for errors.
         slots: `[N]`, the frame, counted from 0, that each is in.
-        people: `[N, K, 3]`, x and y in pixels, and confidence.
+        people: `[N, K, 3]`, x and y in pixels, and confidence, 0 where not seen.
         num_frames: `T`.
         num_read: How many of these there are in the file.
-        ids: `[N]`, as of `tell_apart`.
+        ids: `[N]`, the detector's numbers; None where it tells none.
 
     Returns:
         `[T, P, K, 3]`, 0 where not seen, in the order of `ranking`; and how many of the `N` are

@@ -95,23 +95,23 @@ def lift(
     about: dict[str, Any] = {"camera": seen_from.origin, "max_gap": max_gap}
     about |= {"is_smoothed": smoother is not None, "notes": list(tracks.notes)}
     if mends_sides:
-        seen = straight, confidence, model.joint_names
-        straight, confidence, was_swapped = smoothing.swap_back(*seen)
-        counts = was_swapped.sum(axis=1).tolist()
+        straight, confidence, swapped = smoothing.swap_back(straight, confidence, model.joint_names)
+        counts = swapped.sum(axis=1).tolist()
         about["swapped_frames"] = dict(zip(tracks.names, counts, strict=True))
     straight, confidence = smoothing.bridge(straight, confidence, max_gap * rate)
     lifted = _run(model, straight, confidence, seen_from, progress, **_detector(model, tracks))
+    lifted, measured = _sized(lifted, model.joint_names, height, rate if is_steady else None)
     if target != "root":
-        about |= {"viewpoint": seen_from.as_data(), **_misses(lifted.missed, tracks)}
-    lifted, sizes = _sized(lifted, model.joint_names, height, rate if is_steady else None)
-    about |= {name: _noted(tracks.names, values) for name, values in sizes.items()}
+        about["viewpoint"] = seen_from.as_data()
+        about["notes"] += inference.warn_of_misses(lifted.missed)
+        measured = {"reprojection_error": _quantiles(lifted.missed, 0.5)[:, 0]} | measured
+    about |= {name: _noted(tracks.names, values) for name, values in measured.items()}
     pose, root = (_smooth(each, smoother, rate) for each in (lifted.pose, lifted.root))
-    lifted = lifted._replace(pose=pose, root=root)
-    lifted = lifted._replace(pose=_placed(lifted, seen_from, target))
+    pose = _placed(pose, root, seen_from, target)
     if target == "world":
-        warn_of_world(lifted.pose, model.joint_names)
+        warn_of_world(pose, model.joint_names)
     return pose_clip.PoseClip(
-        tracks=_tracks(tracks, converter, lifted),
+        tracks=_tracks(tracks, converter, lifted._replace(pose=pose)),
         space=target,
         frame_rate=rate,
         first_frame=tracks.first_frame,
@@ -145,10 +145,9 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
         return told
     number = errors.number("frame_rate", rate)
     low, high = _RATES
-    if not low <= number <= high:
-        rule = f"be {low} to {high} per second where the input tells it; --frame-rate goes before"
-        received = f"{number:.3g}" + (", as of times in milliseconds" if 0 < number < low else "")
-        raise errors.ArgumentError("frame_rate", rule, received)
+    rule = f"be {low} to {high} per second where the input tells it; --frame-rate goes before"
+    received = f"{number:.3g}" + (", as of times in milliseconds" if 0 < number < low else "")
+    errors.require(low <= number <= high, "frame_rate", rule, received)
     return number
 
 
@@ -159,8 +158,7 @@ def _viewpoint(
         return given
     taken = viewpoints.like_training(model.intrinsics, tracks.image_size)
     cost = "where that is ten degrees off, poses are off by some 5 mm more"
-    told = f"`camera` was left out: taking {taken.origin}; {cost}."
-    warnings.warn(told, errors.InputWarning, stacklevel=3)
+    _warn(f"`camera` was left out: taking {taken.origin}; {cost}.")
     return taken
 
 
@@ -233,21 +231,12 @@ def _run(
     return _Lifted(pose, root, uncertainty, sure, missed)
 
 
-def _misses(missed: np.ndarray, tracks: tracks_2d.Tracks2D) -> dict[str, Any]:
-    """Returns what is noted of how far poses lie off their joints, and warns of it."""
-    return {
-        "reprojection_error": _noted(tracks.names, _quantiles(missed, 0.5)[:, 0]),
-        "notes": [*tracks.notes, *inference.warn_of_misses(missed, stacklevel=4)],
-    }
-
-
 def _sized(
     lifted: _Lifted, joint_names: tuple[str, ...], height: Any, steady_rate: float | None
 ) -> tuple[_Lifted, dict[str, np.ndarray]]:
     """Scales people to their size and, at a frame rate, to one for all frames at steady distances.
 
-    Returns:
-        Them, and by the names of `about` the size, meters, and its spread before, `[P]`.
+    Returns them, and by the names of `about` the size, meters, and its spread before, `[P]`.
     """
     each = skeletons.stature(lifted.pose, joint_names)
     low, own, high = _quantiles(each, *_SPREAD).T
@@ -300,10 +289,12 @@ def _smooth(
     return np.swapaxes(smoother.smooth(np.swapaxes(points, 0, 1), frame_rate), 0, 1)
 
 
-def _placed(lifted: _Lifted, viewpoint: viewpoints.Viewpoint, space: str) -> np.ndarray:
+def _placed(
+    pose: np.ndarray, root: np.ndarray, viewpoint: viewpoints.Viewpoint, space: str
+) -> np.ndarray:
     if space == "root":
-        return lifted.pose
-    pose_camera = lifted.pose + lifted.root[..., np.newaxis, :]
+        return pose
+    pose_camera = pose + root[..., np.newaxis, :]
     return pose_camera if space == "camera" else viewpoint.world_from_camera(pose_camera)
 
 
@@ -351,12 +342,7 @@ def _warn(told: str) -> None:
 
 
 def _check_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) -> None:
-    """Warns of joints that lie outside of the image, or in a corner as of a smaller one.
-
-    Raises:
-        ArgumentError: If these are no pixels, or the image's width and height must be swapped, or
-            the image turned.
-    """
+    """Warns of joints outside of the image or in its corner; refuses turned ones and no pixels."""
     inference.require_pixels(tracks.keypoints_2d, tracks.confidence, viewpoint.intrinsics)
     inference.warn_of_aspect(viewpoint.intrinsics, stacklevel=4)
     points = tracks.keypoints_2d[tracks.confidence > 0]
@@ -446,6 +432,5 @@ def warn_of_world(
         _warn(f"Backs of {owner} point along the world's {name} axis, not z: is up {name} (--up)?")
     away = float(np.nanmedian(np.linalg.norm(root, axis=-1)))
     if away > _FAR:
-        _warn(
-            f"The {owner} are {away:,.0f} m from the world's origin: is the unit another (--unit)?"
-        )
+        place = f"{away:,.0f} m from the world's origin"
+        _warn(f"The {owner} are {place}: is the unit another (--unit)?")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_mvlift import errors
+from keras_mvlift.datasets.rigs import trc
 from keras_mvlift.geometry import cameras, procrustes
 from keras_mvlift.lifting import pose_clip
 from keras_mvlift.untrusted import files, reading
@@ -28,29 +29,27 @@ _END_LENGTH = 0.05
 def write_bvh(clip: pose_clip.PoseClip, path: pathlib.Path) -> tuple[pathlib.Path, ...]:
     """Writes each track to a file of its own: `path`, or `<path>.<track>.bvh` of several.
 
-    Raises:
-        ValueError: If a joint is absent throughout, which no tree can show.
+    A joint that is absent throughout, which no tree can show, is a ValueError.
     """
     several = len(clip.tracks) > 1
     names = (re.sub(r"[^A-Za-z0-9-]+", "_", track.name) for track in clip.tracks)
     targets = [path.with_stem(f"{path.stem}.{name}") if several else path for name in names]
     texts = [_bvh_text(clip, track) for track in clip.tracks]
     for target, text in zip(targets, texts, strict=True):
-        with files.replacing(target) as partial:
-            partial.write_text(text, encoding="utf-8")
+        files.write_text(target, text)
     return tuple(targets)
 
 
 def _bvh_text(clip: pose_clip.PoseClip, track: pose_clip.Track) -> str:
-    points = y_up(_without_gaps(clip, track), clip.space)
-    motion = follow(points, clip.joint_names, clip.parents)
-    root = errors.CENTIMETERS.from_meters(motion.root)
-    degrees = np.degrees(euler_zxy(motion.rotation)).reshape(clip.num_frames, -1)
+    points = pose_clip.y_up(_without_gaps(clip, track), clip.space)
+    nodes, rotation = follow(points, clip.joint_names, clip.parents)
+    root = errors.CENTIMETERS.from_meters(points[:, 0])
+    degrees = np.degrees(euler_zxy(rotation)).reshape(clip.num_frames, -1)
     frames = np.concatenate([root, degrees], axis=1)
     return "\n".join(
         [
             "HIERARCHY",
-            *_node(motion.nodes, 0, ""),
+            *_node(nodes, 0, ""),
             "MOTION",
             f"Frames: {clip.num_frames}",
             f"Frame Time: {1 / clip.frame_rate:.8f}",
@@ -69,7 +68,7 @@ class Node(NamedTuple):
     offset: np.ndarray
 
 
-def _node(nodes: tuple[Node, ...], index: int, indent: str) -> Iterator[str]:
+def _node(nodes: list[Node], index: int, indent: str) -> Iterator[str]:
     node, inner = nodes[index], f"{indent}  "
     kind, channels = ("JOINT", f"3 {_ROTATIONS}")
     if node.parent < 0:
@@ -93,10 +92,10 @@ def _centimeters(offset: np.ndarray) -> str:
 def _without_gaps(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarray:
     """Returns the pose `[T, J, 3]`, meters, in straight lines over frames without a joint."""
     is_present, frames = track.is_present, np.arange(clip.num_frames)
-    if not is_present.any(axis=0).all():
-        missing = clip.joint_names[int(np.argmin(is_present.any(axis=0)))]
-        rule = f"have every joint of {track.name} in some frame to be written as BVH"
-        raise errors.ArgumentError("pose", rule, f"{missing} in none")
+    ever = is_present.any(axis=0)
+    rule = f"have every joint of {track.name} in some frame to be written as BVH"
+    missing = clip.joint_names[int(np.argmin(ever))]
+    errors.require(bool(ever.all()), "pose", rule, f"{missing} in none")
     filled = track.pose.astype(np.float64)
     for joint, axis in itertools.product(np.flatnonzero(~is_present.all(axis=0)), range(3)):
         known = is_present[:, joint]
@@ -119,26 +118,20 @@ _REST = {
 _UP = (0.0, 1.0, 0.0)
 
 
-class Motion(NamedTuple):
-    """A tree and its motion."""
-
-    nodes: tuple[Node, ...]  # `N` nodes, depth first.
-    root: np.ndarray  # [T, 3], meters, y up.
-    rotation: np.ndarray  # [T, N, 3, 3], of each node in its parent's axes.
-
-
-def follow(points: np.ndarray, joint_names: tuple[str, ...], parents: tuple[int, ...]) -> Motion:
+def follow(
+    points: np.ndarray, joint_names: tuple[str, ...], parents: tuple[int, ...]
+) -> tuple[list[Node], np.ndarray]:
     """Makes a tree with the median lengths of a track's bones follow it.
 
     Points are `[T, J, 3]`, meters, y up, finite; parents are earlier joints, -1 for the first.
+    Returns `N` nodes, depth first, and `[T, N, 3, 3]`, how each is turned in its parent's axes.
     """
     tree = _Tree(joint_names, parents, points)
     tree.grow(0, -1)
     turned = np.stack(tree.turned, axis=1)
     above = turned[:, [node.parent for node in tree.nodes]]
     above[:, 0] = np.eye(3)  # The root's.
-    rotation = np.swapaxes(above, -1, -2) @ turned
-    return Motion(tuple(tree.nodes), points[:, 0], rotation)
+    return tree.nodes, np.swapaxes(above, -1, -2) @ turned
 
 
 def rest_direction(joint: str) -> np.ndarray:
@@ -212,7 +205,8 @@ def swing(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     cross = cameras.cross_matrix(np.cross(source, target))
     safe = np.where(cosine > _OPPOSITE, cosine, 1.0)[:, np.newaxis, np.newaxis]
     rotation = np.eye(3) + cross + cross @ cross / (1.0 + safe)
-    axis = _across(source)
+    # At right angles to the source.
+    axis = directions(np.cross(source, np.eye(3)[np.abs(source).argmin(axis=-1)]))
     half_turn = 2.0 * axis[:, :, np.newaxis] * axis[:, np.newaxis] - np.eye(3)
     return np.where((cosine > _OPPOSITE)[:, np.newaxis, np.newaxis], rotation, half_turn)
 
@@ -224,10 +218,9 @@ def directions(bones: np.ndarray) -> np.ndarray:
 
 
 def euler_zxy(rotation: np.ndarray) -> np.ndarray:
-    """Writes rotations `[T, ..., 3, 3]` as `Rz(z) @ Rx(x) @ Ry(y)`.
+    """Writes rotations `[T, ..., 3, 3]` as `Rz(z) @ Rx(x) @ Ry(y)`, radians.
 
-    Returns:
-        `[T, ..., 3]`, radians, z, x and y, without jumps of full turns over time.
+    Angles z, x and y, `[T, ..., 3]`, are without jumps of full turns over time.
     """
     x = np.arcsin(np.clip(rotation[..., 2, 1], -1.0, 1.0))
     # With y or -y on the z axis only the sum of the other two is told: all of it is z.
@@ -237,12 +230,6 @@ def euler_zxy(rotation: np.ndarray) -> np.ndarray:
     y = np.arctan2(-rotation[..., 2, 0], rotation[..., 2, 2])
     angles = [np.where(is_locked, locked_z, z), x, np.where(is_locked, 0.0, y)]
     return np.unwrap(np.stack(angles, axis=-1), axis=0)
-
-
-def _across(vector: np.ndarray) -> np.ndarray:
-    """Returns unit vectors at right angles to unit vectors `[T, 3]`."""
-    axis = np.eye(3)[np.abs(vector).argmin(axis=-1)]
-    return directions(np.cross(vector, axis))
 
 
 # Poses as OpenSim's marker files: millimeters, y up, a column of three for each joint.
@@ -255,88 +242,47 @@ _TRC_HEADER = (
 
 def write_trc(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
     """Writes a clip; a joint that is absent is three empty cells."""
-    marked = markers_of_clip(clip)
-    points = errors.MILLIMETERS.from_meters(y_up(marked.points, clip.space))
-    lines = _trc_header(clip, path.name, marked.names)
+    names, points = markers_of_clip(clip)
+    points = errors.MILLIMETERS.from_meters(pose_clip.y_up(points, clip.space))
+    rate, count = f"{clip.frame_rate:g}", clip.num_frames
+    told = (rate, rate, count, len(names), "mm", rate, clip.first_frame + 1, count)
+    axes = [f"{axis}{index + 1}" for index in range(len(names)) for axis in "XYZ"]
+    lines = [
+        f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
+        "\t".join(_TRC_HEADER),
+        "\t".join(map(str, told)),
+        "\t".join(["Frame#", "Time", *(f"{marker}\t\t" for marker in names)]).rstrip("\t"),
+        "\t".join(["", "", *axes]),
+    ]
     for index, values in enumerate(points.reshape(clip.num_frames, -1).tolist()):
         # The format counts frames from 1.
         when = str(clip.first_frame + 1 + index), f"{index / clip.frame_rate:.6f}"
         cells = ["" if value != value else f"{value:.4f}" for value in values]
         lines.append("\t".join([*when, *cells]))
-    with files.replacing(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _trc_header(clip: pose_clip.PoseClip, name: str, names: tuple[str, ...]) -> list[str]:
-    rate, count, first = f"{clip.frame_rate:g}", clip.num_frames, clip.first_frame + 1
-    values = (rate, rate, count, len(names), "mm", rate, first, count)
-    parts = [f"{axis}{index + 1}" for index in range(len(names)) for axis in "XYZ"]
-    return [
-        f"PathFileType\t4\t(X/Y/Z)\t{name}",
-        "\t".join(_TRC_HEADER),
-        "\t".join(map(str, values)),
-        "\t".join(["Frame#", "Time", *(f"{marker}\t\t" for marker in names)]).rstrip("\t"),
-        "\t".join(["", "", *parts]),
-    ]
-
-
-# The axes of other programs' files.
-
-# The world's (x, y, z), z up, is OpenSim's (z, x, y), y up: both right-handed, as `datasets.trc`
-# reads it. In front of a camera what points up is -y.
-
-
-def y_up(points: np.ndarray, space: str) -> np.ndarray:
-    """Turns points `[..., 3]` of a space of `pose_clip.SPACES` so that y points up."""
-    return points[..., [1, 2, 0]] if space == "world" else points * [1.0, -1.0, -1.0]
-
-
-def z_up(points: np.ndarray, space: str) -> np.ndarray:
-    """Turns points `[..., 3]` of a space of `pose_clip.SPACES` so that z points up."""
-    return points if space == "world" else points[..., [0, 2, 1]] * [1.0, 1.0, -1.0]
-
-
-# A clip's joints as the named markers of motion capture's files.
-
-MARKER_SEPARATOR = ":"  # Between a person and a joint, where there are several people.
-
-
-class Markers(NamedTuple):
-    """All joints of all tracks side by side."""
-
-    # `M` names: joints, or `"person_1:left_hip"` where there are several tracks.
-    names: tuple[str, ...]
-    points: np.ndarray  # [T, M, 3], meters, in the clip's space; NaN where absent.
-    confidence: np.ndarray  # [T, M], in [0, 1]; NaN where it is not known.
+    files.write_text(path, "\n".join(lines) + "\n")
 
 
 # What OpenSim does not take in a name, and what would end a cell or a line.
 _NO_NAME = re.compile(r"[\\*+/\s\x00-\x1f\x7f]+")
 
 
-def markers_of_clip(clip: pose_clip.PoseClip) -> Markers:
-    """Lays a clip's tracks side by side."""
+def markers_of_clip(clip: pose_clip.PoseClip) -> tuple[list[str], np.ndarray]:
+    """Lays a clip's tracks side by side, as the named markers of motion capture's files.
+
+    Returns:
+        `M` names: joints, or `"person_1:left_hip"` where there are several tracks; and points
+        `[T, M, 3]`, meters, in the clip's space, NaN where absent.
+    """
     people: list[str] = []
     for track in clip.tracks:
         name = _NO_NAME.sub("_", track.name)
         people.append(name if name not in people else f"{name}_{len(people) + 1}")
     names = [
-        joint if len(clip.tracks) == 1 else f"{person}{MARKER_SEPARATOR}{joint}"
+        joint if len(clip.tracks) == 1 else f"{person}:{joint}"
         for person in people
         for joint in clip.joint_names
     ]
-    points = np.concatenate([track.pose for track in clip.tracks], axis=1)
-    confidence = [
-        np.full(track.pose.shape[:2], np.nan) if track.confidence is None else track.confidence
-        for track in clip.tracks
-    ]
-    return Markers(tuple(names), points, np.concatenate(confidence, axis=1))
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """Returns a marker's person, empty where it names none, and joint."""
-    person, _, joint = name.rpartition(MARKER_SEPARATOR)
-    return person.strip(), joint.strip()
+    return names, np.concatenate([track.pose for track in clip.tracks], axis=1)
 
 
 # Poses as C3D, biomechanics' binary format, through ezc3d: millimeters, z up.
@@ -348,22 +294,18 @@ _MAX_FRAMES = 2**16 - 1  # What the header counts frames with.
 
 
 def write_c3d(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
-    """Writes a clip.
-
-    Raises:
-        ValueError: If it has more frames than the format counts.
-    """
+    """Writes a clip; more frames than the format counts are a ValueError."""
     rule = f"have at most {_MAX_FRAMES} frames to be written as C3D"
     errors.require(clip.num_frames <= _MAX_FRAMES, "tracks", rule, clip.num_frames)
-    marked = markers_of_clip(clip)
+    names, points = markers_of_clip(clip)
     content = _ezc3d().c3d()
     point = content["parameters"]["POINT"]
     point["RATE"]["value"] = [float(clip.frame_rate)]
     point["UNITS"]["value"] = ["mm"]
-    point["LABELS"]["value"] = list(marked.names)
+    point["LABELS"]["value"] = names
     content.add_parameter("POINT", "X_SCREEN", ["+X"])
     content.add_parameter("POINT", "Y_SCREEN", ["+Z"])
-    points = errors.MILLIMETERS.from_meters(z_up(marked.points, clip.space))
+    points = errors.MILLIMETERS.from_meters(pose_clip.z_up(points, clip.space))
     # ezc3d takes (x, y, z, 1) of each point in each frame.
     columns = np.moveaxis(points, (2, 1, 0), (0, 1, 2))
     content["data"]["points"] = np.concatenate([columns, np.ones_like(columns[:1])])
@@ -371,25 +313,16 @@ def write_c3d(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
         content.write(str(partial))
 
 
-class Points(NamedTuple):
-    """What a C3D file holds, as it stands there."""
-
-    names: tuple[str, ...]  # M labels.
-    unit: str  # POINT:UNITS.
-    frame_rate: float  # Frames per second.
-    first_frame: int  # The number of the first frame, from 0.
-    points: np.ndarray  # [T, M, 3], in the file's unit and axes; NaN where invalid.
-
-
-def read_c3d(path: pathlib.Path) -> Points:
-    """Reads the points of a C3D file; raises `RecordingError` if it is damaged, or has none."""
+def read_c3d(path: pathlib.Path) -> trc.Markers:
+    """Reads a C3D file's points in its own unit and axes; a `RecordingError` if it has none."""
     _ezc3d()
     content = reading.c3d(path)
-    names, points = content["names"], content["points"]
-    if points.ndim != 3 or not points.size or points.shape[1:] != (len(names), 3):
-        rule, received = "be a C3D file with points", f"{points.shape} with {len(names)} labels"
-        raise errors.RecordingError(path, "file", rule, received)
-    return Points(**(content | {"names": tuple(names)}))
+    names, points = tuple(content["names"]), content["points"]
+    is_whole = points.ndim == 3 and points.size and points.shape[1:] == (len(names), 3)
+    received = f"{points.shape} with {len(names)} labels"
+    errors.require_in(path, is_whole, "file", "be a C3D file with points", received)
+    frames = content["first_frame"] + 1 + np.arange(len(points))
+    return trc.Markers(names, content["frame_rate"], points, frames, content["unit"])
 
 
 def _ezc3d() -> Any:

@@ -45,12 +45,12 @@ def detect(
     if model is None or pathlib.Path(model).suffix == ".tflite":
         if model is not None:
             check_network(pathlib.Path(model))
-        with Detector(model) as detector:
-            found = [detector.detect(picture) for picture in progress(video.read(film))]
+        with opened(model) as network:
+            found = [find_person(network, picture) for picture in progress(video.read(film))]
         return _tracks(film, np.array(found)[:, np.newaxis], SKELETON, "MediaPipe")
     if pathlib.Path(model).suffix == ".json":
-        network = MoveNet(model)
-        people = [network.detect(picture) for picture in progress(video.read(film))]
+        movenet = MoveNet(model)
+        people = [movenet.detect(picture) for picture in progress(video.read(film))]
         return _tracks(film, _apart(film, people), MOVENET_SKELETON, "MoveNet")
     rule = "be a .tflite of MediaPipe or a .json of MoveNet"
     raise errors.RecordingError(pathlib.Path(model), _FIELD, rule, "another ending")
@@ -124,8 +124,9 @@ _MAX_NETWORK_BYTES = 1 << 28
 _BLACK = np.zeros((64, 64, 3), np.uint8)
 
 
-class Detector:
-    """Finds a person in pictures that follow each other; a context manager.
+@contextlib.contextmanager
+def opened(landmarks: str | os.PathLike[str] | None = None) -> Iterator[Any]:
+    """Opens MediaPipe's network, which follows a person through pictures as they come in time.
 
     Args:
         landmarks: The .tflite of another network of landmarks, such as MediaPipe's heavy one.
@@ -135,40 +136,34 @@ class Detector:
         ValueError: If MediaPipe is not installed.
 
     Example:
-        >>> with Detector() as detector:
-        ...     joints = [detector.detect(picture) for picture in pictures]
+        >>> with opened() as network:
+        ...     joints = [find_person(network, picture) for picture in pictures]
     """
+    chosen = None if landmarks is None else pathlib.Path(landmarks)
+    with quiet_standard_error(), _resources(chosen):
+        # Its own smoothing would be one more between what was seen and what is lifted.
+        network = _solution().Pose(model_complexity=_COMPLEXITY, smooth_landmarks=False)
+        # With the first picture come its last words about the machine.
+        network.process(_BLACK)
+    with contextlib.closing(network):
+        yield network
 
-    def __init__(self, landmarks: str | os.PathLike[str] | None = None):
-        self._landmarks = None if landmarks is None else pathlib.Path(landmarks)
 
-    def __enter__(self) -> "Detector":
-        with quiet_standard_error(), _resources(self._landmarks):
-            # Its own smoothing would be one more between what was seen and what is lifted.
-            solution = _solution()
-            self._network = solution.Pose(model_complexity=_COMPLEXITY, smooth_landmarks=False)
-            # With the first picture come its last words about the machine.
-            self._network.process(_BLACK)
-        return self
+def find_person(network: Any, picture: np.ndarray) -> np.ndarray:
+    """Finds the person in a picture, `[height, width, 3]`, uint8, RGB, by a network of `opened`.
 
-    def __exit__(self, *_: object) -> None:
-        self._network.close()
-
-    def detect(self, picture: np.ndarray) -> np.ndarray:
-        """Finds the person in the next picture in time, `[height, width, 3]`, uint8, RGB.
-
-        Returns:
-            `[33, 3]`, the joints of `SKELETON`: x and y in pixels and a confidence in [0, 1], the
-            detector's guess of whether it is to be seen. 0 for joints outside of the picture, and
-            for all where nobody is found.
-        """
-        found = self._network.process(picture).pose_landmarks
-        if found is None:
-            return np.zeros((SKELETON.num_joints, 3))
-        return landmarks_in_pixels(
-            np.array([(each.x, each.y, each.visibility) for each in found.landmark]),
-            (picture.shape[1], picture.shape[0]),
-        )
+    Returns:
+        `[33, 3]`, the joints of `SKELETON`: x and y in pixels and a confidence in [0, 1], the
+        network's guess of whether it is to be seen. 0 for joints outside of the picture, and for
+        all where nobody is found.
+    """
+    found = network.process(picture).pose_landmarks
+    if found is None:
+        return np.zeros((SKELETON.num_joints, 3))
+    return _in_pixels(
+        np.array([(each.x, each.y, each.visibility) for each in found.landmark]),
+        (picture.shape[1], picture.shape[0]),
+    )
 
 
 def _solution() -> Any:
@@ -189,7 +184,7 @@ _SHAPE = np.array([2, 1, 195], "<i4").tobytes()
 _TRIAL = """
 import sys
 from keras_mvlift.lifting import person_detector
-with person_detector.Detector(sys.argv[1]):
+with person_detector.opened(sys.argv[1]):
     pass
 """
 
@@ -235,12 +230,8 @@ def _resources(landmarks: pathlib.Path | None) -> Iterator[None]:
             base.resource_util.set_resource_dir = given
 
 
-def landmarks_in_pixels(landmarks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Turns landmarks `[33, 3]`, shares of a picture's sides and visibility, into joints.
-
-    Returns:
-        `[33, 3]`, as `Detector.detect` gives them.
-    """
+def _in_pixels(landmarks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Turns landmarks `[33, 3]`, shares of a picture's sides and visibility, into joints."""
     place, visibility = landmarks[:, :2], landmarks[:, 2]
     # Of joints outside it says where they would be.
     is_inside = ((place >= 0) & (place < 1)).all(axis=1)
@@ -293,10 +284,11 @@ class MoveNet:
         tf = trained_models.import_tensorflow()
         content = files.read_json(self._path)
         with errors.parsing(self._path, "graph", "be MoveNet's, as TensorFlow.js has it"):
-            (taken,), (given,) = (content["signature"][key].values() for key in _ENDS)
+            told = (content["signature"][key].values() for key in ("inputs", "outputs"))
+            (taken,), (given,) = told
             shape = [int(each["size"]) for each in given["tensorShape"]["dim"]]
             names = [str(each["name"]) for each in (taken, given)]
-            self._ends = [name if ":" in name else f"{name}:0" for name in names]
+            ends = [name if ":" in name else f"{name}:0" for name in names]
             nodes = content["modelTopology"]["node"]
             manifest = content["weightsManifest"]
             operations = {_FUSED.get(node["op"], node["op"]) for node in nodes}
@@ -306,7 +298,9 @@ class MoveNet:
         errors.require_in(self._path, not unknown, "nodes", rule, ", ".join(sorted(unknown)))
         weights = _weights(self._path, manifest)
         with errors.parsing(self._path, "nodes", "be nodes of a graph of TensorFlow"):
-            self._run = _function(tf, [*_nodes(tf, nodes, weights)], self._ends)
+            graph = tf.compat.v1.GraphDef(node=[*_nodes(tf, nodes, weights)])
+            whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+            self._run = whole.prune(*([end] for end in ends))
 
     def detect(self, picture: np.ndarray) -> np.ndarray:
         """Finds people in a picture, `[height, width, 3]`, uint8, RGB.
@@ -327,9 +321,6 @@ class MoveNet:
         places = joints[..., :2] * whole * (size / shown)
         found = np.concatenate([places[..., ::-1], joints[..., 2:]], axis=-1)
         return found[people[:, -1] >= _MIN_SCORE]
-
-
-_ENDS = ("inputs", "outputs")
 
 
 def _weights(path: pathlib.Path, manifest: Any) -> dict[str, np.ndarray]:
@@ -391,9 +382,3 @@ def _unfused(tf: Any, fused: Any) -> Iterator[Any]:
             if key in fused.attr:
                 node.attr[key].CopyFrom(fused.attr[key])
         yield node
-
-
-def _function(tf: Any, nodes: list[Any], ends: list[str]) -> Any:
-    graph = tf.compat.v1.GraphDef(node=nodes)
-    whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
-    return whole.prune(*([end] for end in ends))

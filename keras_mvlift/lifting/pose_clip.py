@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import pathlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,20 @@ from keras_mvlift.untrusted import files, reading
 
 SPACES = ("root", "camera", "world")
 """Where a pose may be: around its root, in camera axes; from the camera; in the world, z up."""
+
+
+def y_up(points: np.ndarray, space: str) -> np.ndarray:
+    """Turns points `[..., 3]` of one of `SPACES` so that y points up, as OpenSim has it."""
+    # The world's (x, y, z) is OpenSim's (z, x, y). In front of a camera what points up is -y.
+    return points[..., [1, 2, 0]] if space == "world" else points * [1.0, -1.0, -1.0]
+
+
+def z_up(points: np.ndarray, space: str) -> np.ndarray:
+    """Turns points `[..., 3]` of one of `SPACES` so that z points up, from a camera y away."""
+    if space == "world":
+        return points
+    x, y, z = np.moveaxis(points, -1, 0)
+    return np.stack([x, z, -y], axis=-1)
 
 
 OPTIONAL = ("confidence", "uncertainty", "keypoints_2d", "keypoint_confidence")
@@ -61,11 +75,6 @@ class Track:
             shape, rule = self.keypoints_2d.shape, "have the frames and joints of `pose`, "
             is_same = shape[:2] == per_joint
             errors.require(is_same, "keypoints_2d", f"{rule}{list(per_joint)}", list(shape))
-
-    @property
-    def num_frames(self) -> int:
-        """The number of frames, `T`."""
-        return self.pose.shape[0]
 
     @property
     def is_present(self) -> np.ndarray:
@@ -136,8 +145,7 @@ class PoseClip:
     about: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = f"be one of {', '.join(SPACES)}"
-        errors.require(self.space in SPACES, "space", known, repr(self.space))
+        errors.require_known("space", self.space, SPACES)
         errors.frame_rate(self.frame_rate)
         first = self.first_frame
         is_frame = isinstance(first, int) and first >= 0
@@ -151,7 +159,7 @@ class PoseClip:
     @property
     def num_frames(self) -> int:
         """The number of frames, `T`."""
-        return self.tracks[0].num_frames
+        return len(self.tracks[0].pose)
 
     def _check_joints(self) -> None:
         names = self.joint_names
@@ -185,18 +193,10 @@ class PoseClip:
 
 
 def check_image_size(size: Any) -> None:
-    """Refuses what is no width and height in pixels.
-
-    Raises:
-        ArgumentError: If it is none.
-    """
+    """Raises an `ArgumentError` at what is no width and height in pixels."""
     is_pair = isinstance(size, (tuple, list)) and len(size) == 2
     is_size = is_pair and all(isinstance(side, int) and side > 0 for side in size)
     errors.require(is_size, "image_size", "be width and height in whole pixels", size)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_text(value: Any) -> bool:
@@ -213,11 +213,8 @@ JSON_VERSION = 1
 
 # Field to its decimals and whether it has an axis behind the joints.
 _JSON_FIELDS = {
-    "pose": (5, 3),
-    "confidence": (3, 0),
-    "uncertainty": (5, 0),
-    "keypoints_2d": (3, 2),
-    "keypoint_confidence": (3, 0),
+    **{"pose": (5, 3), "confidence": (3, 0), "uncertainty": (5, 0)},
+    **{"keypoints_2d": (3, 2), "keypoint_confidence": (3, 0)},
 }
 
 
@@ -238,22 +235,19 @@ def write_json(clip: PoseClip, path: pathlib.Path) -> None:
         }
         for track in clip.tracks
     ]
-    with files.replacing(path) as partial:
-        partial.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
+    files.write_text(path, json.dumps(content, allow_nan=False) + "\n")
 
 
 def read_json(path: pathlib.Path, content: Any = None) -> PoseClip:
-    """Reads a clip that `write_json` wrote; the file's content may have been read already.
+    """Reads a clip that `write_json` wrote; a `RecordingError` if it is of another form.
 
-    Raises:
-        RecordingError: If the file is missing or not of that form.
+    The file's content may have been read already.
     """
     content = files.read_json(path) if content is None else content
-    is_ours = isinstance(content, dict) and content.get("format") == JSON_FORMAT
-    if not is_ours or content.get("version") != JSON_VERSION:
-        rule = f"be {JSON_FORMAT!r} of version {JSON_VERSION}"
-        received = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise errors.RecordingError(path, "format", rule, received)
+    known = content if isinstance(content, dict) else {"format": type(content).__name__}
+    is_ours = (known.get("format"), known.get("version")) == (JSON_FORMAT, JSON_VERSION)
+    rule = f"be {JSON_FORMAT!r} of version {JSON_VERSION}"
+    errors.require_in(path, is_ours, "format", rule, known.get("format"))
     with errors.parsing(path, "tracks", "be poses as docs/pose_clip.schema.json has them"):
         told = {name: content[name] for name in _FIELDS}
         return _clip(map(_track_of_json, content["tracks"]), told)
@@ -268,33 +262,25 @@ def _clip(tracks: Iterable[Track], told: dict[str, Any]) -> PoseClip:
 
 
 def _track_of_json(content: dict[str, Any]) -> Track:
-    fields = {
-        name: _to_array(name, content[name], num_axes)
-        for name, (_, num_axes) in _JSON_FIELDS.items()
-        if name in content
-    }
+    fields = {}
+    for name, (_, num_axes) in _JSON_FIELDS.items():
+        if name in content:
+            absent = [np.nan] * num_axes if num_axes else np.nan
+            frames = (
+                [absent if joint is None else joint for joint in each] for each in content[name]
+            )
+            fields[name] = errors.numbers(name, [*frames], np.float64)
     return Track(name=content["name"], is_reference=content["is_reference"], **fields)
 
 
 def _to_lists(values: np.ndarray, decimals: int) -> list[Any]:
     # Through float64, or single precision's own digits would stand behind the rounded ones.
     rounded = np.round(values.astype(np.float64), decimals)
-    is_nan = np.isnan(rounded)
-    if values.ndim == 2:
-        rounded = rounded.astype(object)
-        rounded[is_nan] = None
-        return rounded.tolist()
-    is_absent = is_nan.any(axis=-1).tolist()
+    is_absent = np.isnan(rounded).reshape(*values.shape[:2], -1).any(axis=-1).tolist()
     return [
         [None if absent else joint for joint, absent in zip(*frame, strict=True)]
         for frame in zip(rounded.tolist(), is_absent, strict=True)
     ]
-
-
-def _to_array(name: str, lists: Any, num_axes: int) -> np.ndarray:
-    absent = [float("nan")] * num_axes if num_axes else float("nan")
-    filled = [[absent if joint is None else joint for joint in frame] for frame in lists]
-    return errors.numbers(name, filled, np.float64)
 
 
 # Poses as a table: a row for each joint of each track in each frame.
@@ -315,21 +301,13 @@ def write_csv(clip: PoseClip, path: pathlib.Path) -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(CSV_COLUMNS)
         for track in clip.tracks:
-            table.writerows(_csv_rows(clip, track))
-
-
-def _csv_rows(clip: PoseClip, track: Track) -> Iterator[list[object]]:
-    numbers = _numbers(track).tolist()
-    for index, frame in enumerate(numbers):
-        start = (_as_text(track.name), clip.first_frame + index, f"{index / clip.frame_rate:.6f}")
-        for joint, values in zip(clip.joint_names, frame, strict=True):
-            cells = ["" if value != value else f"{value:.5f}" for value in values]
-            yield [*start, joint, clip.space, *cells]
-
-
-def _as_text(name: str) -> str:
-    """Returns a name so that no program of tables runs it, which those that begin so are."""
-    return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
+            # Programs of tables run what begins with one of these.
+            mark = "'" if track.name[:1] in ("=", "+", "-", "@", "\t", "\r") else ""
+            for index, frame in enumerate(_numbers(track).tolist()):
+                when = clip.first_frame + index, f"{index / clip.frame_rate:.6f}"
+                for joint, values in zip(clip.joint_names, frame, strict=True):
+                    cells = ["" if value != value else f"{value:.5f}" for value in values]
+                    table.writerow([mark + track.name, *when, joint, clip.space, *cells])
 
 
 def _numbers(track: Track) -> np.ndarray:
@@ -365,18 +343,15 @@ def write_npz(clip: PoseClip, path: pathlib.Path) -> None:
     }
     for name in OPTIONAL:
         values = [getattr(track, name) for track in clip.tracks]
-        if any(value is not None for value in values):
-            arrays[name] = _stack(values)
+        if known := [value for value in values if value is not None]:
+            unknown = np.full_like(known[0], np.nan)
+            arrays[name] = np.stack([unknown if value is None else value for value in values])
     with files.replacing(path) as partial:
         np.savez_compressed(partial, **arrays)
 
 
 def read_npz(path: pathlib.Path) -> PoseClip:
-    """Reads a clip that `write_npz` wrote.
-
-    Raises:
-        RecordingError: If the file is missing or not of that form.
-    """
+    """Reads a clip that `write_npz` wrote; a `RecordingError` if it is of another form."""
     arrays = reading.npz(path)
     with errors.parsing(path, "arrays", "be poses as `keras-mvlift lift` writes them"):
         told = {name: np.asarray(arrays[name]).tolist() for name in _FIELDS}
@@ -384,12 +359,6 @@ def read_npz(path: pathlib.Path) -> PoseClip:
         told["image_size"] = told["image_size"] if any(told["image_size"]) else None
         tracks = (_track_of_arrays(arrays, index) for index in range(len(arrays["pose"])))
         return _clip(tracks, told)
-
-
-def _stack(values: list[np.ndarray | None]) -> np.ndarray:
-    known = next(value for value in values if value is not None)
-    unknown = np.full_like(known, np.nan)
-    return np.stack([unknown if value is None else value for value in values])
 
 
 def _track_of_arrays(arrays: dict[str, Any], index: int) -> Track:
@@ -435,10 +404,7 @@ def write(clip: PoseClip, path: str | os.PathLike[str]) -> tuple[pathlib.Path, .
         _WRITERS[ending](clip, target)
         return (target,)
     mocap_files = importlib.import_module("keras_mvlift.lifting.mocap_files")
-    written: tuple[pathlib.Path, ...] | None = getattr(mocap_files, f"write_{ending[1:]}")(
-        clip, target
-    )
-    return (target,) if written is None else written
+    return getattr(mocap_files, f"write_{ending[1:]}")(clip, target) or (target,)
 
 
 def read(path: str | os.PathLike[str]) -> PoseClip:

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,8 +45,17 @@ def combine_clips(
         all_of_it = (dataclasses.replace(each, is_reference=True) for each in reference.tracks)
         every.append(("reference", reference, named or tuple(all_of_it)))
     for name, clip, _ in every:
-        _require_same(name, clip, first)
-    space = _space([(name, clip.space) for name, clip, _ in every])
+        is_same = (clip.joint_names, clip.parents) == (first.joint_names, first.parents)
+        rule = f"have the first clip's joints, {', '.join(first.joint_names)}"
+        errors.require(is_same, name, rule, ", ".join(clip.joint_names))
+        is_same = abs(clip.frame_rate / first.frame_rate - 1) <= _SAME_RATE
+        rule = f"have the first clip's frame rate, {first.frame_rate:g}"
+        errors.require(is_same, name, rule, f"{clip.frame_rate:g}")
+    spaces = {clip.space for _, clip, _ in every}
+    received = ", ".join(f"{name} in {clip.space}" for name, clip, _ in every)
+    rule = "all be in the world or all in camera axes"
+    errors.require(len(spaces) == 1 or "world" not in spaces, "clips", rule, received)
+    space = first.space if len(spaces) == 1 else "root"
     tracks: list[pose_clip.Track] = []
     for source, clip, kept in every:
         for track in kept:
@@ -55,23 +64,6 @@ def combine_clips(
                 name += "'"
             tracks.append(_moved(track, clip, name, space, start, stop))
     return dataclasses.replace(first, tracks=tuple(tracks), space=space, first_frame=start)
-
-
-def _require_same(name: str, clip: pose_clip.PoseClip, first: pose_clip.PoseClip) -> None:
-    is_same = (clip.joint_names, clip.parents) == (first.joint_names, first.parents)
-    rule = f"have the first clip's joints, {', '.join(first.joint_names)}"
-    errors.require(is_same, name, rule, ", ".join(clip.joint_names))
-    is_same = abs(clip.frame_rate / first.frame_rate - 1) <= _SAME_RATE
-    rule = f"have the first clip's frame rate, {first.frame_rate:g}"
-    errors.require(is_same, name, rule, f"{clip.frame_rate:g}")
-
-
-def _space(told: list[tuple[str, str]]) -> str:
-    spaces = {space for _, space in told}
-    received = ", ".join(f"{name} in {space}" for name, space in told)
-    rule = "all be in the world or all in camera axes"
-    errors.require(len(spaces) == 1 or "world" not in spaces, "clips", rule, received)
-    return spaces.pop() if len(spaces) == 1 else "root"
 
 
 def _moved(
@@ -113,10 +105,8 @@ def _shifted(values: np.ndarray, start: int, num_frames: int, absent: float = np
 def joint_distances(pose: np.ndarray, reference: np.ndarray, root: int | None) -> np.ndarray:
     """Measures each joint's distance from the reference, `[T, J]`, meters; NaN where one is absent.
 
-    Args:
-        pose: `[T, J, 3]`, meters; NaN where absent.
-        reference: As `pose`.
-        root: The joint that is put on the reference's before, None for poses as they stand.
+    Poses are `[T, J, 3]`, meters, NaN where absent. `root` is the joint that is put on the
+    reference's before, None for poses as they stand.
     """
     if root is not None:
         pose = pose - pose[:, root : root + 1]
@@ -131,22 +121,17 @@ def mean_error(values: np.ndarray, axis: int | None = None) -> np.ndarray:
         return np.nanmean(values, axis=axis)
 
 
-def references_of(tracks: Sequence[pose_clip.Track], root: int | None) -> list[int | None]:
+def references_of(clip: pose_clip.PoseClip) -> list[int | None]:
     """Finds for each track the reference that it is judged by: the nearest one on average.
 
-    Args:
-        tracks: References among them.
-        root: As in `joint_distances`.
-
-    Returns:
-        For each track the index of its reference in `tracks`; None for references, and where no
-        reference shares a joint with the track.
+    It is the index of a track; None for references, and where none shares a joint with the track.
     """
+    root = clip.parents.index(-1)
     found: list[int | None] = []
-    for track in tracks:
+    for track in clip.tracks:
         distances = {
             index: float(mean_error(joint_distances(track.pose, other.pose, root)))
-            for index, other in enumerate(tracks)
+            for index, other in enumerate(clip.tracks)
             if other.is_reference and not track.is_reference
         }
         known = {index: error for index, error in distances.items() if np.isfinite(error)}
@@ -158,7 +143,6 @@ def references_of(tracks: Sequence[pose_clip.Track], root: int | None) -> list[i
 # of their own. Where it is known how the camera stands in it they are turned into the axes of what
 # was lifted; else only what no turn changes, the P-MPJPE, can be told.
 
-NAME = "reference"
 _MM_PER_METER = 1000.0
 
 
@@ -201,8 +185,8 @@ def read_reference(
         raise errors.RecordingError(path, "frames", rule, f"{len(pose)} others")
     placed = _shifted(pose, start, clip.num_frames)
     turned = _turned(placed, clip, viewpoint)
-    track = pose_clip.Track(name=NAME, pose=placed if turned is None else turned, is_reference=True)
-    return track, turned is not None
+    known = placed if turned is None else turned
+    return pose_clip.Track(name="reference", pose=known, is_reference=True), turned is not None
 
 
 def compare(
@@ -210,8 +194,7 @@ def compare(
 ) -> Errors:
     """Measures how far a track of a clip is from a reference, which may be in the clip's axes.
 
-    Raises:
-        ValueError: If they share no frame, or less than three joints.
+    A ValueError says that they share no frame, or less than three joints.
     """
     shared = reference.is_present.any(axis=0) & track.is_present.any(axis=0)
     is_known = (reference.is_present & track.is_present)[:, shared].all(axis=1)
@@ -222,18 +205,17 @@ def compare(
     root = clip.parents.index(-1)
     mpjpe = None
     if has_axes and shared[root]:
-        at = int(shared[:root].sum())
-        mpjpe = _mean_mm(pose - pose[:, [at]], target - target[:, [at]])
+        mpjpe = _mean_mm(pose, target, int(shared[:root].sum()))
     return Errors(
         mpjpe_mm=mpjpe,
-        p_mpjpe_mm=_mean_mm(procrustes.align(pose, target), target),
+        p_mpjpe_mm=_mean_mm(procrustes.align(pose, target), target, None),
         joints=tuple(np.array(clip.joint_names)[shared]),
         num_frames=int(is_known.sum()),
     )
 
 
-def _mean_mm(pose: np.ndarray, target: np.ndarray) -> float:
-    return float(np.linalg.norm(pose - target, axis=-1).mean() * _MM_PER_METER)
+def _mean_mm(pose: np.ndarray, target: np.ndarray, root: int | None) -> float:
+    return float(joint_distances(pose, target, root).mean() * _MM_PER_METER)
 
 
 def _convert(path: pathlib.Path, markers: trc.Markers, clip: pose_clip.PoseClip) -> np.ndarray:

@@ -42,10 +42,9 @@ class Tracks2D:
         shape = (len(self.names), self.num_frames, len(self.joint_names))
         for name, expected in (("keypoints_2d", (*shape, 2)), ("confidence", shape)):
             received = getattr(self, name).shape
-            if received != expected or 0 in expected:
-                rule = "be of at least one person, frame and joint, all that are named"
-                told = f"shape {list(received)}"
-                raise errors.ArgumentError(name, rule, told)
+            is_whole = received == expected and 0 not in expected
+            rule = "be of at least one person, frame and joint, all that are named"
+            errors.require(is_whole, name, rule, f"shape {list(received)}")
         is_own = len(set(self.names)) == len(self.names)
         errors.require(is_own, "names", "each be there once", self.names)
         # In single precision, in which they are lifted.
@@ -83,18 +82,19 @@ def of_arrays(
     Raises:
         ValueError: If a shape or value is not as stated above.
     """
-    keypoints = errors.numbers("keypoints_2d", keypoints_2d, np.float64)
-    if keypoints.ndim not in (2, 3, 4) or keypoints.shape[-2:] != (len(joint_names), 2):
-        count = len(joint_names)
-        rule = f"have shape [{count}, 2], [T, {count}, 2] or [T, P, {count}, 2]"
-        raise errors.ArgumentError("keypoints_2d", rule, list(keypoints.shape))
+    keypoints, count = errors.numbers("keypoints_2d", keypoints_2d, np.float64), len(joint_names)
+    is_shaped = keypoints.ndim in (2, 3, 4) and keypoints.shape[-2:] == (count, 2)
+    rule = f"have shape [{count}, 2], [T, {count}, 2] or [T, P, {count}, 2]"
+    errors.require(is_shaped, "keypoints_2d", rule, list(keypoints.shape))
     is_seen = skeletons.is_place(keypoints)
     given = np.ones(is_seen.shape) if confidence is None else confidence
     seen = errors.numbers("confidence", given, np.float64)
     rule = f"have shape {list(is_seen.shape)}"
     errors.require(seen.shape == is_seen.shape, "confidence", rule, list(seen.shape))
-    seen = np.where(is_seen, seen, 0.0)
-    keypoints, seen = _people_first(keypoints, 4), _people_first(seen, 3)
+    # A picture is one frame, and who has no axis one person.
+    shape = (*seen.shape[:-1], 1, 1)[:2]
+    seen = np.where(is_seen, seen, 0.0).reshape(*shape, count).swapaxes(0, 1)
+    keypoints = keypoints.reshape(*shape, count, 2).swapaxes(0, 1)
     numbered = (f"person {number}" for number in range(1, len(keypoints) + 1))
     return Tracks2D(
         names=tuple(numbered) if names is None else names,
@@ -108,8 +108,7 @@ def of_arrays(
 def at_least(tracks: Tracks2D, min_confidence: float) -> Tracks2D:
     """Takes joints that are less sure for not seen, and notes how many that are.
 
-    Raises:
-        ValueError: If the least confidence lies outside [0, 1].
+    A least confidence outside [0, 1] is a ValueError.
     """
     errors.require(0 <= min_confidence <= 1, "min_confidence", "lie in [0, 1]", min_confidence)
     is_unsure = (tracks.confidence > 0) & (tracks.confidence < min_confidence)
@@ -126,11 +125,7 @@ def at_least(tracks: Tracks2D, min_confidence: float) -> Tracks2D:
 
 
 def of_clip(clip: pose_clip.PoseClip) -> Tracks2D:
-    """Returns what was lifted, of those tracks of a clip that tell it.
-
-    Raises:
-        ValueError: If none does.
-    """
+    """Returns what a clip's tracks were lifted from; a ValueError if none tells it."""
     tracks = [track for track in clip.tracks if track.keypoints_2d is not None]
     errors.require(bool(tracks), "tracks", "hold `keypoints_2d`", "none that does")
     keypoints = [track.keypoints_2d for track in tracks if track.keypoints_2d is not None]
@@ -146,12 +141,3 @@ def of_clip(clip: pose_clip.PoseClip) -> Tracks2D:
         first_frame=clip.first_frame,
         image_size=clip.image_size,
     )
-
-
-def _people_first(values: np.ndarray, num_axes: int) -> np.ndarray:
-    """Turns `[K, ...]`, `[T, K, ...]` or `[T, P, K, ...]` into `[P, T, K, ...]`."""
-    if values.ndim == num_axes - 2:
-        values = values[np.newaxis]
-    if values.ndim == num_axes - 1:
-        values = values[:, np.newaxis]
-    return np.swapaxes(values, 0, 1)

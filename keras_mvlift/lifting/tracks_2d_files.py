@@ -17,13 +17,13 @@ from keras_mvlift.untrusted import files, reading
 ENDINGS = (".json", ".npz", ".csv", ".h5", ".trc", ".c3d")
 """Of files; a folder is a detector's."""
 
+_PICKLE = "a pickle, which may run programs: save `keypoints_2d` as .npz or .json"
 # What else people have, by ending or by what an archive holds: what it is, and the way on.
 _OTHERS = {
     ".slp": "SLEAP's project: export its analysis, as .h5 or CSV",
-    ".pkl": "a pickle, which may run programs: save `keypoints_2d` as .npz or .json",
-    ".pickle": "a pickle, which may run programs: save `keypoints_2d` as .npz or .json",
     ".txt": "YOLO's labels: let Ultralytics write `results.to_json()`",
     ".npy": "an array alone: save it as .npz, with the name `keypoints_2d`",
+    **dict.fromkeys((".pkl", ".pickle"), _PICKLE),
     **dict.fromkeys((".gz", ".zip", ".7z", ".tar"), "packed files: unpack them"),
     **dict.fromkeys((".jpg", ".jpeg", ".png"), "an image: find the joints in it first"),
     **dict.fromkeys((".wmv", ".flv", ".mpg", ".mpeg", ".m4v", ".mts"), "convert it to .mp4"),
@@ -54,11 +54,10 @@ def read(
         rule = known if source.exists() or ending else "exist"
         received = _OTHERS.get(ending, source.name) if rule == known else "nothing there"
         raise errors.RecordingError(source, "input", rule, received)
+    of_sets = {".json": _read_json, ".npz": read_arrays}
     readers = {".csv": read_table, ".h5": read_hdf5, ".trc": read_trc, ".c3d": read_c3d}
-    if is_folder or ending not in readers:
-        of_sets = {".json": _read_json, ".npz": read_arrays}
-        told = detected_tracks.read if is_folder else of_sets[ending]
-        tracks = told(source, skeleton)
+    if is_folder or ending in of_sets:
+        tracks = (detected_tracks.read if is_folder else of_sets[ending])(source, skeleton)
     else:
         tracks = readers[ending](source)
     least = tracks.min_confidence if min_confidence is None else min_confidence
@@ -100,10 +99,9 @@ _CALLED = {
 
 
 def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
-    """Reads all people of an archive; the set of joints may be told by its name in `skeletons`.
+    """Reads all people of an archive; raises `RecordingError` if it is not of the form above.
 
-    Raises:
-        RecordingError: If the file is missing or not of the form stated above.
+    The set of joints may be told by its name in `skeletons`.
     """
     present = reading.npz_names(path)
     if "positions_2d" in present:
@@ -162,9 +160,8 @@ def _read_videopose3d(
             for take, views in takes.items()
         }
         num_views = sum(map(len, tracks.values()))
-        if num_views != 1:
-            received = f"{num_views}, of {', '.join(f'{video} {take}' for video, take in tracks)}"
-            raise errors.RecordingError(path, "positions_2d", rule, received[:200])
+        received = f"{num_views}, of {', '.join(f'{video} {take}' for video, take in tracks)}"
+        errors.require_in(path, num_views == 1, "positions_2d", rule, received[:200])
         (((video, _), (keypoints,)),) = tracks.items()
         keypoints = files.checked_array(path, "positions_2d", keypoints, (None, None, 2))
     clocks.check_length(path, len(keypoints))
@@ -180,11 +177,7 @@ def _read_videopose3d(
 
 
 def write_arrays(tracks: tracks_2d.Tracks2D, path: pathlib.Path) -> None:
-    """Writes 2D tracks so that `read_arrays` gives them again, to a thousandth of a pixel.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
+    """Writes 2D tracks so that `read_arrays` gives them again, to a thousandth of a pixel."""
     shown = np.where(tracks.confidence[..., np.newaxis] > 0, tracks.keypoints_2d, np.nan)
     facts: dict[str, Any] = {"first_frame": tracks.first_frame, "names": list(tracks.names)}
     optional = {"frame_rate": tracks.frame_rate, "image_size": tracks.image_size}
@@ -339,8 +332,8 @@ def _columns(path: pathlib.Path, header: list[str], rows: list[list[str]]) -> di
     twice = next((name for name in header if name and header.count(name) > 1), None)
     errors.require_in(path, twice is None, "header", "name each column once", f"{twice} twice")
     score = next((name for name in header if name in _SCORES), None)
-    if score is not None and "confidence" not in header:
-        raise errors.RecordingError(path, "header", "call scores `confidence`", score)
+    is_told = score is None or "confidence" in header
+    errors.require_in(path, is_told, "header", "call scores `confidence`", score)
     errors.require_in(path, rows, "table", "have rows", "none")
     uneven = next((row for row in rows if len(row) != len(header)), None)
     rule = f"have {len(header)} cells in each row"
@@ -404,11 +397,7 @@ def _of_deeplabcut(
 
 
 def read_hdf5(path: pathlib.Path) -> tracks_2d.Tracks2D:
-    """Reads all people of SLEAP's analysis, or of DeepLabCut's table.
-
-    Raises:
-        RecordingError: If the file is missing or neither.
-    """
+    """Reads all people of SLEAP's analysis, or of DeepLabCut's table; else a `RecordingError`."""
     found = reading.hdf5_tracks(path)
     if "columns" in found:
         with errors.parsing(path, "table", "be DeepLabCut's"):
@@ -442,27 +431,22 @@ MARKER_UNIT = "px"
 
 def read_trc(path: pathlib.Path) -> tracks_2d.Tracks2D:
     """Reads all people of a `.trc` file; raises `RecordingError` if it is of another form."""
-    table = trc.read_table(path)
-    first = int(table.frames[0]) - 1 if table.frames[0] >= 1 else 0
-    return _of_markers(path, "Units", table, first)
+    return _of_markers(path, "Units", trc.read_table(path))
 
 
 def read_c3d(path: pathlib.Path) -> tracks_2d.Tracks2D:
     """Reads all people of a `.c3d` file, by ezc3d; errors are those of `read_trc`."""
-    content = mocap_files.read_c3d(path)
-    return _of_markers(path, "POINT:UNITS", content, max(content.first_frame, 0))
+    return _of_markers(path, "POINT:UNITS", mocap_files.read_c3d(path))
 
 
-def _of_markers(
-    path: pathlib.Path, field: str, told: mocap_files.Points | trc.Markers, first_frame: int
-) -> tracks_2d.Tracks2D:
+def _of_markers(path: pathlib.Path, field: str, told: trc.Markers) -> tracks_2d.Tracks2D:
     rule = f"be {MARKER_UNIT}, X and Y being points of an image and Z confidence"
     errors.require_in(path, told.unit == MARKER_UNIT, field, rule, told.unit or "nothing")
     clocks.check_length(path, len(told.points))
-    pairs = [mocap_files.split_name(name) for name in told.names]
-    people = tuple(dict.fromkeys(person for person, _ in pairs))
-    joints = tuple(dict.fromkeys(joint for _, joint in pairs))
-    is_whole = len(set(pairs)) == len(pairs) == len(people) * len(joints)
+    parts = (name.rpartition(":") for name in told.names)
+    pairs = [(person.strip(), joint.strip()) for person, _, joint in parts]
+    people, joints = (tuple(dict.fromkeys(pair[part] for pair in pairs)) for part in (0, 1))
+    is_whole = len(set(pairs)) == len(pairs) == len(people) * len(joints) > 0
     rule = "have each joint of each person once"
     errors.require_in(path, is_whole, "markers", rule, ", ".join(told.names)[:200])
     order = [pairs.index((person, joint)) for person in people for joint in joints]
@@ -475,5 +459,5 @@ def _of_markers(
             joint_names=joints,
             names=people if people != ("",) else None,
             frame_rate=told.frame_rate if told.frame_rate > 0 else None,
-            first_frame=first_frame,
+            first_frame=int(told.frames[0]) - 1 if told.frames[0] >= 1 else 0,
         )

@@ -24,9 +24,6 @@ if importlib.util.find_spec("av") is None:
 
 from PIL import Image
 
-ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
-"""Of files that are taken for videos."""
-
 MAX_BYTES = 1 << 40
 MAX_SIDE = 8192  # The most pixels that a frame may be wide or high.
 
@@ -163,22 +160,20 @@ def _address(picture: np.ndarray) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-class Reel:
-    """Frames of a video by a clip's numbers, asked for in order; one is held at a time.
+def reel(film: Film, first_frame: int = 0) -> Callable[[int], np.ndarray | None]:
+    """Returns what gives a video's pictures by a clip's frames, asked for in order; one is held.
 
-    Args:
-        film: Of `inspect`.
-        first_frame: The video's frame that is the clip's first.
-        longest_side: Pixels of the longer side.
+    Pictures are `[height, width, 3]`, uint8, RGB, of `LONGEST_SIDE`; behind the end it is the last
+    one. `first_frame` is the video's frame that is the clip's first.
     """
+    frames = enumerate(read(film, LONGEST_SIDE), -first_frame)
+    number = -first_frame - 1
+    picture: np.ndarray | None = None
 
-    def __init__(self, film: Film, first_frame: int = 0, longest_side: int = LONGEST_SIDE):
-        self._frames = enumerate(read(film, longest_side), -first_frame)
-        self._number = -first_frame - 1
-        self._picture: np.ndarray | None = None
+    def show(frame: int) -> np.ndarray | None:
+        nonlocal number, picture
+        while number < frame:
+            number, picture = next(frames, (frame, picture))
+        return picture
 
-    def __call__(self, frame: int) -> np.ndarray | None:
-        """Returns the picture `[height, width, 3]`, uint8, RGB; the last one behind the end."""
-        while self._number < frame:
-            self._number, self._picture = next(self._frames, (frame, self._picture))
-        return self._picture
+    return show

@@ -1,6 +1,7 @@
 """What is known of the camera that saw what is to be lifted."""
 
 import dataclasses
+import functools
 import importlib
 import math
 import pathlib
@@ -27,19 +28,16 @@ def _is_pinhole(matrix: np.ndarray) -> bool:
     return bool((matrix[[0, 1], [0, 1]] > 0).all() and (matrix[2] == [0, 0, 1]).all())
 
 
-def _is_rotation(matrix: np.ndarray) -> bool:
-    return bool(cameras.is_rotation(matrix, _ROTATION_TOLERANCE))
-
+_is_rotation = functools.partial(cameras.is_rotation, tolerance=_ROTATION_TOLERANCE)
 
 _PINHOLE = "be [3, 3], pixels, with positive focal lengths and 0, 0, 1 as last row"
 # Of a camera's numbers, which are finite: their shape, the rule, and what else must hold.
-_RULES: dict[str, tuple[tuple[int, ...], str, Callable[[np.ndarray], bool]]] = {
+_RULES: dict[str, tuple[tuple[int, ...], str, Callable[[np.ndarray], Any]]] = {
     "intrinsics": ((3, 3), _PINHOLE, _is_pinhole),
     "distortion": ((5,), "be OpenCV's k1, k2, p1, p2, k3", lambda _: True),
     "rotation": ((3, 3), "be [3, 3], a rotation, camera from world", _is_rotation),
     "center": ((3,), "be [3], finite, meters", lambda _: True),
 }
-_NUMBERS = tuple(_RULES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,14 +83,13 @@ class Viewpoint:
 
     def as_data(self) -> dict[str, Any]:
         """Returns its numbers as JSON values; those that are not known are left out."""
-        told = {name: getattr(self, name) for name in _NUMBERS}
+        told = {name: getattr(self, name) for name in _RULES}
         return {name: value.tolist() for name, value in told.items() if value is not None}
 
     def world_from_camera(self, points: np.ndarray) -> np.ndarray:
         """Turns points `[..., 3]`, meters, from the camera's frame into the world's.
 
-        Raises:
-            ValueError: If it is not known where the camera stands.
+        A ValueError says that it is not known where the camera stands.
         """
         if self.rotation is None or self.center is None:
             rule = "be known, with rotation and center, for world coordinates"
@@ -101,12 +98,8 @@ class Viewpoint:
 
 
 def of_data(told: dict[str, Any]) -> Viewpoint:
-    """Makes a camera of what `Viewpoint.as_data` gave.
-
-    Raises:
-        ValueError: If that is no camera.
-    """
-    return Viewpoint(**{name: told.get(name) for name in _NUMBERS})  # type: ignore[arg-type]
+    """Makes a camera of what `Viewpoint.as_data` gave; a ValueError if that is none."""
+    return Viewpoint(**{name: told.get(name) for name in _RULES})  # type: ignore[arg-type]
 
 
 def from_intrinsics(
@@ -118,8 +111,7 @@ def from_intrinsics(
 ) -> Viewpoint:
     """Makes a camera of OpenCV's numbers: pixels, and k1, k2, p1, p2 and k3 or the first of them.
 
-    Raises:
-        ValueError: If a focal length is not positive, or there are more coefficients.
+    A focal length that is not positive, or more coefficients are a ValueError.
     """
     matrix = np.array([[focal_x, 0.0, center_x], [0.0, focal_y, center_y], [0.0, 0.0, 1.0]])
     distortion = tuple(errors.numbers("distortion", distortion, np.float64).ravel())
@@ -132,10 +124,7 @@ def from_intrinsics(
 def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint:
     """Makes a camera that looks through the middle of its image, pixels, with square pixels.
 
-    The field of view is the horizontal one.
-
-    Raises:
-        ValueError: If there is no such camera.
+    The field of view is the horizontal one; a ValueError says that there is no such camera.
     """
     rule = f"be above 0 and at most {_MAX_DEGREES:g} degrees"
     errors.require(0 < errors.number("fov", degrees) <= _MAX_DEGREES, "fov", rule, degrees)
@@ -201,7 +190,17 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
     if name is not None and name not in calibration.names:
         received = f"{name}{errors.nearest(name, calibration.names)}"
         raise errors.RecordingError(path, "camera", f"be one of {known}", received)
-    return _of_rig(path, calibration.select([name or calibration.names[0]]))
+    chosen = calibration.select([name or calibration.names[0]])
+    width, height = (int(side) for side in chosen.image_sizes[0])
+    is_placed, camera = chosen.has_extrinsics, chosen.camera
+    return Viewpoint(
+        intrinsics=camera.intrinsics[0],
+        distortion=chosen.distortion[0] if chosen.distortion.any() else None,
+        rotation=camera.rotation[0] if is_placed else None,
+        center=camera.center[0] if is_placed else None,
+        image_size=(width, height) if width and height else None,
+        origin=f"camera {chosen.names[0]} of {path.name}",
+    )
 
 
 def _calibration(path: pathlib.Path, unit: str, up: str) -> Any:
@@ -220,19 +219,6 @@ def _calibration(path: pathlib.Path, unit: str, up: str) -> Any:
             received = "a pickle, which may run programs, such as OpenCap's"
         raise errors.RecordingError(path, "calibration", rule, received)
     return files.read(path, told, unit, up or "z")
-
-
-def _of_rig(path: pathlib.Path, chosen: Any) -> Viewpoint:
-    width, height = (int(side) for side in chosen.image_sizes[0])
-    is_placed, camera = chosen.has_extrinsics, chosen.camera
-    return Viewpoint(
-        intrinsics=camera.intrinsics[0],
-        distortion=chosen.distortion[0] if chosen.distortion.any() else None,
-        rotation=camera.rotation[0] if is_placed else None,
-        center=camera.center[0] if is_placed else None,
-        image_size=(width, height) if width and height else None,
-        origin=f"camera {chosen.names[0]} of {path.name}",
-    )
 
 
 def _module(name: str) -> Any:

@@ -336,3 +336,9 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text, whole or not at all; errors are those of `replacing`."""
+    with replacing(pathlib.Path(path)) as partial:
+        partial.write_text(text, encoding="utf-8")

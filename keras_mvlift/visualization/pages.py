@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import errors
+from keras_mvlift import errors, skeletons
 from keras_mvlift.lifting import pose_clip, pose_comparison
 from keras_mvlift.untrusted import files
 from keras_mvlift.visualization import scene
@@ -81,12 +81,6 @@ def best_cells(rows: Sequence[Sequence[str]], ranks: Sequence[int]) -> set[tuple
     return best
 
 
-def save(path: str | os.PathLike[str], page: str) -> None:
-    """Writes a page, whole or not at all."""
-    with files.replacing(pathlib.Path(path)) as partial:
-        partial.write_text(page, encoding="utf-8")
-
-
 # Writes poses over time as one HTML page to turn, play and compare; it needs no network.
 
 # In the order in which they build on each other.
@@ -105,9 +99,12 @@ _SPACES = {
 }
 
 
-def render_viewer(
-    clip: pose_clip.PoseClip, title: str = "Poses", images: Mapping[int, str] | None = None
-) -> str:
+def write_viewer(
+    clip: pose_clip.PoseClip,
+    path: str | os.PathLike[str],
+    title: str = "Poses",
+    images: Mapping[int, str] | None = None,
+) -> None:
     """Writes a clip as an HTML page; equal clips give equal pages.
 
     A thousand frames of a person take about 270 kB with their input. Tracks that are no reference
@@ -119,7 +116,7 @@ def render_viewer(
     """
     _check_images(images or {}, clip.num_frames)
     scripts = (page_part(f"pose_viewer/{name}.js") for name in _SCRIPTS)
-    return string.Template(page_part("pose_viewer.html")).substitute(
+    page = string.Template(page_part("pose_viewer.html")).substitute(
         title=html.escape(title),
         facts=html.escape(_facts(clip)),
         about=_about(clip),
@@ -127,16 +124,7 @@ def render_viewer(
         scripts="\n".join(f"<script>\n{script}\n</script>" for script in scripts),
         clip=page_data(_data(clip, images or {})),
     )
-
-
-def write_viewer(
-    clip: pose_clip.PoseClip,
-    path: str | os.PathLike[str],
-    title: str = "Poses",
-    images: Mapping[int, str] | None = None,
-) -> None:
-    """Writes a clip as an HTML file; see `render_viewer`."""
-    save(path, render_viewer(clip, title, images))
+    files.write_text(path, page)
 
 
 def _check_images(images: Mapping[int, str], num_frames: int) -> None:
@@ -174,8 +162,7 @@ def _fact_text(value: Any) -> str:
 
 def _data(clip: pose_clip.PoseClip, images: Mapping[int, str]) -> dict[str, Any]:
     center, radius = scene.bounds(clip)
-    root = clip.parents.index(-1)
-    judges = pose_comparison.references_of(clip.tracks, root)
+    judges = pose_comparison.references_of(clip)
     told = zip(clip.tracks, judges, scene.doubts(clip), strict=True)
     return {
         "numFrames": clip.num_frames,
@@ -183,7 +170,7 @@ def _data(clip: pose_clip.PoseClip, images: Mapping[int, str]) -> dict[str, Any]
         "firstFrame": clip.first_frame,
         "joints": [name.replace("_", " ") for name in clip.joint_names],
         "parents": clip.parents,
-        "sides": [_side(name) for name in clip.joint_names],
+        "sides": [skeletons.side(name) for name in clip.joint_names],
         "space": clip.space,
         "axes": scene.axes(clip.space),
         "viewpoint": scene.viewpoint(clip)._asdict(),
@@ -217,10 +204,6 @@ def _camera(camera: scene.Camera | None) -> dict[str, Any] | None:
     return {name: np.round(value, 5).tolist() for name, value in known.items()} or None
 
 
-def _side(joint: str) -> str:
-    return next((side for side in ("left", "right") if side in joint.split("_")), "middle")
-
-
 def _track(
     clip: pose_clip.PoseClip, track: pose_clip.Track, judge: int | None, doubt: str
 ) -> dict[str, Any]:
@@ -229,7 +212,7 @@ def _track(
         "doubt": doubt,
         "isReference": track.is_reference,
         "reference": judge,
-        "pose": pack(scene.points(track.pose, clip.space), _METERS),
+        "pose": pack(pose_clip.z_up(track.pose, clip.space), _METERS),
         "confidence": _packed_or_nothing(track.confidence, _SHARE),
         "uncertainty": _packed_or_nothing(track.uncertainty, _METERS),
         "errors": [],
@@ -273,15 +256,12 @@ def pack(values: np.ndarray, step: float) -> dict[str, Any]:
     """Rounds an array `[..., D]`, finite or NaN, to multiples of a step and packs it.
 
     A value is `offset[axis] + step * whole`, with `axis` the index in the last dimension, or NaN
-    where the whole number is `absent`.
+    where the whole number is `absent`. Values that span more than four billion steps are a
+    ValueError.
 
     Returns:
         JSON values: `type`, `offset` (`D` numbers), `step`, `absent`, `data`.
-
-    Raises:
-        ValueError: If `step` is not above 0, or values span more than four billion steps.
     """
-    errors.require(step > 0, "step", "be above 0", step)
     is_known = np.isfinite(values)
     axes = tuple(range(values.ndim - 1))
     lowest = np.min(values, axis=axes, where=is_known, initial=np.inf)

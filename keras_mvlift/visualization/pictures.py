@@ -1,6 +1,7 @@
 """Puts what went in beside what came out: 2D joints, and the lifted pose from front and side."""
 
 import dataclasses
+import functools
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -38,6 +39,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 # near-black: of the third colors tried it is the one that stays farthest from these and the grey
 # in simulated protan, deutan and tritan vision.
 LEFT, RIGHT, MIDDLE = COLORS[0], COLORS[1], TEXT
+SIDES = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}
 REFERENCE_COLOR = "#C4C4C4"
 BACKGROUND = "#FFFFFF"
 
@@ -57,7 +59,9 @@ _FULL_SHARE, _LEAST_SCALE = 0.7, 0.4
 
 NOTHING_SEEN = "no joint was seen"
 
+_TICKS = {"color": FRAME, "labelcolor": FAINT_TEXT, "labelsize": 8.5, "major.size": 2.5}
 _STYLE = {
+    **{f"{axis}tick.{name}": value for axis in "xy" for name, value in _TICKS.items()},
     "axes.axisbelow": True,
     "axes.edgecolor": FRAME,
     "axes.grid": True,
@@ -72,14 +76,6 @@ _STYLE = {
     "text.color": TEXT,
     # Names of clips and cameras are no formulae.
     "text.parse_math": False,
-    "xtick.color": FRAME,
-    "xtick.labelcolor": FAINT_TEXT,
-    "xtick.labelsize": 8.5,
-    "xtick.major.size": 2.5,
-    "ytick.color": FRAME,
-    "ytick.labelcolor": FAINT_TEXT,
-    "ytick.labelsize": 8.5,
-    "ytick.major.size": 2.5,
 }
 # Of plots in pages, whose letters are drawn, so that they look alike everywhere.
 PLOT_STYLE = _STYLE | {
@@ -190,14 +186,10 @@ def _draw(panels: Sequence[mpl_axes.Axes], row: Row, shown: "Extent") -> None:
 
 def _legend(figure: mpl_figure.Figure, has_reference: bool) -> None:
     """Puts a line of keys at the foot of a figure: what its colors and sizes mean."""
-
-    def key(**looks: Any) -> lines.Line2D:
-        return lines.Line2D([], [], **looks)
-
+    key: Any = functools.partial(lines.Line2D, [], [])
     bone: dict[str, Any] = {"linewidth": _BONE_WIDTH, "marker": "o", "markersize": _JOINT_SIZE}
     mark = {"color": MIDDLE, "linestyle": "none", "marker": "o", "markeredgewidth": 0}
-    sides = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}
-    keys: dict[str, Any] = {name: key(color=color, **bone) for name, color in sides.items()}
+    keys: dict[str, Any] = {name: key(color=color, **bone) for name, color in SIDES.items()}
     if has_reference:
         keys["reference pose"] = key(color=REFERENCE_COLOR, linewidth=_REFERENCE_WIDTH)
     keys["confidence " + ", ".join(f"{value:g}" for value in _CONFIDENCES_TOLD)] = tuple(
@@ -218,11 +210,7 @@ def _legend(figure: mpl_figure.Figure, has_reference: bool) -> None:
 
 def joint_color(joint: int, opacity: float = 1.0) -> tuple[float, float, float, float]:
     """Returns the color of a joint of `H36M_17` and of the bone that leads to it, as RGBA."""
-    if joint in skeletons.H36M_17.left:
-        color = LEFT
-    else:
-        color = RIGHT if joint in skeletons.H36M_17.right else MIDDLE
-    return mpl_colors.to_rgba(color, opacity)
+    return mpl_colors.to_rgba(SIDES[skeletons.side(skeletons.H36M_17.joints[joint])], opacity)
 
 
 # 3D poses in parallel projection, so that lengths in meters can be read off.

@@ -5,7 +5,7 @@ import itertools
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import matplotlib
@@ -19,7 +19,7 @@ from matplotlib import patches as mpl_patches
 from matplotlib.backends import backend_agg
 from PIL import Image
 
-from keras_mvlift import errors
+from keras_mvlift import errors, skeletons
 from keras_mvlift.lifting import pose_clip, pose_comparison
 from keras_mvlift.untrusted import files
 from keras_mvlift.visualization import pictures, scene
@@ -32,7 +32,6 @@ _GIF_COLORS, _VIDEO_COLORS = 64, 256
 # Of the encoder, 0 for lossless to 51; lines and plain areas stay clean at this one.
 _MP4_QUALITY = "20"
 
-_Draw = Callable[[range], Iterator[np.ndarray]]
 
 Images = Callable[[int], np.ndarray | None]
 """Returns the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
@@ -68,46 +67,45 @@ def write(
     is_even = min(size) >= SMALLEST_SIDE and not any(side % 2 for side in size)
     errors.require(is_even, "size", f"be even numbers of at least {SMALLEST_SIDE}", size)
 
-    def draw(frames: range) -> Iterator[np.ndarray]:
-        return draw_frames(clip, progress(frames), size, title, images)
-
+    step = max(1, round(clip.frame_rate / MAX_GIF_RATE)) if ending == ".gif" else 1
+    frames = range(0, clip.num_frames, step)
+    drawn = draw_frames(clip, progress(frames), size, title, images)
     with files.replacing(target) as partial:
         if ending == ".mp4":
-            _write_mp4(clip, partial, size, draw)
+            _write_mp4(partial, drawn, clip.frame_rate, size)
         else:
             colors = _GIF_COLORS if images is None else _VIDEO_COLORS
-            _write_gif(clip, partial, draw, colors)
+            ticks = _GIF_TICKS * step / clip.frame_rate
+            _write_gif(partial, drawn, len(frames), ticks, colors)
 
 
 def _write_mp4(
-    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw
+    path: pathlib.Path, drawn: Iterator[np.ndarray], frame_rate: float, size: tuple[int, int]
 ) -> None:
     # The film's encoder is an extra, and a .gif does without.
     import av
 
-    rate = fractions.Fraction(clip.frame_rate).limit_denominator(1001)
-    frames = range(clip.num_frames)
+    rate = fractions.Fraction(frame_rate).limit_denominator(1001)
     # The index at the front lets browsers play it while it loads.
     with av.open(str(path), "w", options={"movflags": "faststart"}) as film:
         stream = film.add_stream("libx264", rate=rate, options={"crf": _MP4_QUALITY})
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
-        for picture in draw(frames):
+        for picture in drawn:
             film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         film.mux(stream.encode(None))
 
 
-def _write_gif(clip: pose_clip.PoseClip, path: pathlib.Path, draw: _Draw, colors: int) -> None:
-    step = max(1, round(clip.frame_rate / MAX_GIF_RATE))
-    frames = range(0, clip.num_frames, step)
+def _write_gif(
+    path: pathlib.Path, drawn: Iterator[np.ndarray], num_frames: int, ticks: float, colors: int
+) -> None:
     pictures = (
         Image.fromarray(picture).quantize(colors, Image.Quantize.MAXCOVERAGE, kmeans=1)
-        for picture in draw(frames)
+        for picture in drawn
     )
     first = next(pictures)
     # Times are rounded to hundredths so that the film as a whole lasts as long as the clip.
-    ticks = _GIF_TICKS * step / clip.frame_rate
-    ends = [round(ticks * index) for index in range(len(frames) + 1)]
+    ends = [round(ticks * index) for index in range(num_frames + 1)]
     each = [1000 // _GIF_TICKS * max(1, stop - at) for at, stop in itertools.pairwise(ends)]
     first.save(path, save_all=True, append_images=pictures, duration=each, loop=0)
 
@@ -172,17 +170,21 @@ def _lines(axes: mpl_axes.Axes, **looks: Any) -> mpl_collections.LineCollection:
     return lines
 
 
-# A track in a picture: its points `[T, J, 2]` and their opacities `[T, J]`.
-_Shown = tuple[pose_clip.Track, np.ndarray, np.ndarray]
-
-
 def _show_track(
-    axes: mpl_axes.Axes, clip: pose_clip.PoseClip, shown: _Shown, width: float
+    axes: mpl_axes.Axes,
+    clip: pose_clip.PoseClip,
+    track: pose_clip.Track,
+    points: np.ndarray,
+    confidence: np.ndarray | None,
+    width: float,
 ) -> _Show:
-    track, points, opacity = shown
+    """Shows a track by its points in the picture, `[T, J, 2]`, the paler the less sure."""
     pairs = [(parent, joint) for joint, parent in enumerate(clip.parents) if parent >= 0]
     bones = np.array(pairs).reshape(-1, 2)
     rgba = _colors(clip, track)[bones[:, 1]]
+    opacity = np.ones(points.shape[:2])
+    if confidence is not None:
+        opacity = _PALEST + (1 - _PALEST) * confidence
     is_faint = track.is_reference
     looks = {"linewidths": width * (0.5 if is_faint else 1.0), "capstyle": "round"}
     lines = _lines(axes, linestyles=[(0, (1.6, 1.2)) if is_faint else "solid"], **looks)
@@ -270,23 +272,22 @@ def _parts(
     seen = scene.inputs(clip.tracks)
     left = _INPUT_SHARE if seen else 0.0
     views = _views(clip)
-    people = [
-        (track, points, _opacity(clip, track.confidence))
-        for track, points in zip(clip.tracks, _projected(clip, views), strict=True)
-    ]
+    projected = _projected(clip, views)
     axes = figure.add_axes((left, 0.1, 1 - left, 0.82))
     axes.set_axis_off()
-    _frame(axes, *_box([points for _, points, _ in people]))
-    parts = [_show_track(axes, clip, each, width) for each in people]
+    _frame(axes, *_box(projected))
+    parts = [
+        _show_track(axes, clip, track, points, track.confidence, width)
+        for track, points in zip(clip.tracks, projected, strict=True)
+    ]
     parts += [_show_floor(axes, clip, views), _show_axes(figure, left, clip.space, views)]
     if seen:
         axes = figure.add_axes((0.02, 0.1, _INPUT_SHARE - 0.04, 0.82))
         axes.set_axis_off()
-        _frame_image(axes, clip, [found.keypoints_2d for found in seen])
+        _frame_image(axes, clip, np.stack([found.keypoints_2d for found in seen]))
         for found in seen:
-            opacity = _opacity(clip, found.track.keypoint_confidence)
-            shown = (found.track, found.keypoints_2d, opacity)
-            parts.append(_show_track(axes, clip, shown, 0.6 * width))
+            told = found.keypoints_2d, found.track.keypoint_confidence
+            parts.append(_show_track(axes, clip, found.track, *told, 0.6 * width))
         if images is not None and clip.image_size is not None:
             parts.append(_show_video(axes, clip.image_size, images))
     return parts
@@ -310,19 +311,12 @@ def _views(clip: pose_clip.PoseClip) -> np.ndarray:
 
 def _projected(clip: pose_clip.PoseClip, views: np.ndarray) -> np.ndarray:
     """Returns `[tracks, T, J, 2]`, meters right and up of the middle, as seen from far away."""
-    every = np.stack([scene.points(track.pose, clip.space) for track in clip.tracks])
-    seen = (every - scene.bounds(clip)[0]) @ views
+    seen = (scene.points(clip) - scene.bounds(clip)[0]) @ views
     if scene.are_apart(clip):
-        judges = pose_comparison.references_of(clip.tracks, clip.parents.index(-1))
+        judges = pose_comparison.references_of(clip)
         places = np.array(scene.slots(clip.tracks, judges))
         seen[..., 0] += scene.SPACING * places[:, np.newaxis, np.newaxis]
     return seen
-
-
-def _opacity(clip: pose_clip.PoseClip, confidence: np.ndarray | None) -> np.ndarray:
-    if confidence is None:
-        return np.ones((clip.num_frames, len(clip.joint_names)))
-    return _PALEST + (1 - _PALEST) * confidence
 
 
 def _colors(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarray:
@@ -333,18 +327,13 @@ def _colors(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarray:
         color = pictures.COLORS[judged.index(track.name) % len(pictures.COLORS)]
         names = [color] * len(clip.joint_names)
     else:
-        sides = {"left": pictures.LEFT, "right": pictures.RIGHT}
-        names = [
-            next((sides[side] for side in sides if side in joint.split("_")), pictures.MIDDLE)
-            for joint in clip.joint_names
-        ]
+        names = [pictures.SIDES[skeletons.side(joint)] for joint in clip.joint_names]
     return np.array([mpl_colors.to_rgba(name) for name in names])
 
 
-def _box(points: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Finds the middle `[2]` of points and half of their extent `[2]`, with a margin."""
-    every = np.concatenate([values.reshape(-1, 2) for values in points])
-    known = every[np.isfinite(every).all(axis=-1)]
+    known = scene.present(points)
     if not len(known):
         return np.zeros(2), np.full(2, _SMALLEST_HALF)
     low, high = known.min(axis=0), known.max(axis=0)
@@ -359,9 +348,7 @@ def _frame(axes: mpl_axes.Axes, middle: np.ndarray, half: np.ndarray) -> None:
     axes.set(xlim=(left, right), ylim=(low, high))
 
 
-def _frame_image(
-    axes: mpl_axes.Axes, clip: pose_clip.PoseClip, points: Sequence[np.ndarray]
-) -> None:
+def _frame_image(axes: mpl_axes.Axes, clip: pose_clip.PoseClip, points: np.ndarray) -> None:
     middle = half = np.array(clip.image_size or (0, 0)) / 2
     if clip.image_size is None:
         middle, half = _box(points)

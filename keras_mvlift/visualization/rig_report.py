@@ -1,6 +1,5 @@
 """Writes the check of a rig as one HTML page that needs nothing else."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -153,21 +152,16 @@ Draw = Callable[[mpl_axes.Axes, footages.Footage, report.Measures], None]
 _WIDE, _HALF, _PER_CAMERA = 13.0, 6.3, 0.3
 
 # In the order of the page: caption, drawing, width, the least height, and the height to which
-# each camera adds.
+# each camera adds, if it does.
+_FIXED = -np.inf
 PLOTS: tuple[tuple[str, Draw, float, float, float], ...] = (
     ("Reprojection error of each joint, median, px", joint_errors, _WIDE, 0.0, 1.5),
-    ("Reprojection error over time, px", errors_over_time, _WIDE, 2.8, -np.inf),
-    (
-        "The worst frame, where all cameras together put it in grey",
-        worst_frame,
-        _WIDE,
-        3.6,
-        -np.inf,
-    ),
+    ("Reprojection error over time, px", errors_over_time, _WIDE, 2.8, _FIXED),
+    ("The worst frame, where all cameras put it together in grey", worst_frame, _WIDE, 3.6, _FIXED),
     ("Epipolar error of each pair, median, px", pair_errors, _HALF, 3.4, 1.2),
-    ("Confidence of the detections", confidences, _HALF, 3.4, -np.inf),
-    ("Cameras and the person's path from above", top_view, _HALF, 4.6, -np.inf),
-    ("Time offset: error of a camera moved in time", time_curves, _HALF, 4.6, -np.inf),
+    ("Confidence of the detections", confidences, _HALF, 3.4, _FIXED),
+    ("Cameras and the person's path from above", top_view, _HALF, 4.6, _FIXED),
+    ("Time offset: error of a camera moved in time", time_curves, _HALF, 4.6, _FIXED),
 )
 
 
@@ -178,17 +172,12 @@ def render(reports: Sequence[report.RigReport]) -> str:
     return pages.fill("rig_report.html", rigs=rigs, title=title)
 
 
-def write(path: str | os.PathLike[str], reports: Sequence[report.RigReport]) -> None:
-    """Writes reports as an HTML file."""
-    pages.save(path, render(reports))
-
-
 def _rig(rig: report.RigReport, number: int) -> dict[str, Any]:
     headings, rows = tables.rows(rig)
     shown = [("Measured", rig.footage, rig.as_read, f"{number}")]
     if rig.corrected is not None and rig.after is not None:
-        shown = [("Once mended", rig.corrected, rig.after, f"{number}-after")]
-        shown.append(("As it was read", rig.footage, rig.as_read, f"{number}"))
+        mended = ("Once mended", rig.corrected, rig.after, f"{number}-after")
+        shown = [mended, ("As it was read", *shown[0][1:])]
     return {
         "headline": tables.headline(rig),
         "subject": tables.subject(rig),

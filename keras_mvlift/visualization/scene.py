@@ -22,18 +22,15 @@ class Viewpoint(NamedTuple):
     elevation: float  # The eye's above the horizon.
 
 
-def points(positions: np.ndarray, space: str) -> np.ndarray:
-    """Turns points `[..., 3]` of a clip's space into the scene's axes: x right, y away, z up."""
-    if space == "world":
-        return positions
-    x, y, z = np.moveaxis(positions, -1, 0)
-    return np.stack([x, z, -y], axis=-1)
+def points(clip: pose_clip.PoseClip) -> np.ndarray:
+    """Returns all tracks `[N, T, J, 3]` in the scene's axes: in a camera's x right, y away."""
+    return pose_clip.z_up(np.stack([track.pose for track in clip.tracks]), clip.space)
 
 
 def axes(space: str) -> list[tuple[str, list[float]]]:
     """Names the space's axes and gives their directions in the scene."""
     # Adding zero turns a negative zero into a plain one.
-    directions = points(np.eye(3), space) + 0.0
+    directions = pose_clip.z_up(np.eye(3), space) + 0.0
     return [(name, row.tolist()) for name, row in zip("xyz", directions, strict=True)]
 
 
@@ -46,7 +43,7 @@ def viewpoint(clip: pose_clip.PoseClip) -> Viewpoint:
         if not {*sides} <= {*names}:
             continue
         left, right = (pose[:, names.index(name), :2] for name in sides)
-        across = _known(left - right)
+        across = present(left - right)
         if len(across):
             # Seen from the front, the left side is on the right.
             return Viewpoint(float(np.arctan2(across[0, 1], across[0, 0])), ELEVATION)
@@ -55,7 +52,7 @@ def viewpoint(clip: pose_clip.PoseClip) -> Viewpoint:
 
 def bounds(clip: pose_clip.PoseClip) -> tuple[np.ndarray, float]:
     """Finds a ball around everybody: its center `[3]` in the scene and its radius, meters."""
-    known = _known(np.concatenate([points(track.pose, clip.space) for track in clip.tracks]))
+    known = present(points(clip))
     if not len(known):
         return np.zeros(3), 1.0
     low, high = known.min(axis=0), known.max(axis=0)
@@ -64,7 +61,7 @@ def bounds(clip: pose_clip.PoseClip) -> tuple[np.ndarray, float]:
     return center, max(reach, _SMALLEST_RADIUS) + _MARGIN
 
 
-def _known(positions: np.ndarray) -> np.ndarray:
+def present(positions: np.ndarray) -> np.ndarray:
     """Returns those of points `[..., D]` that are there, `[N, D]`."""
     return positions[np.isfinite(positions).all(axis=-1)]
 
@@ -99,8 +96,7 @@ def floor(clip: pose_clip.PoseClip) -> Floor:
     """Finds the floor: a world's at 0 where feet reach it, else the plane that feet stand on."""
     names = clip.joint_names
     feet = [joint for joint, name in enumerate(names) if any(part in name for part in _FEET)]
-    tracks = without_doubtful(clip).tracks
-    every = np.stack([points(track.pose, clip.space) for track in tracks])
+    every = points(without_doubtful(clip))
     reaching = every[:, :, feet] if feet else every
     up = _UP if clip.space == "world" else _upwards(names, every, reaching)
     if clip.space == "camera":
@@ -127,7 +123,7 @@ def floor_directions(floor: Floor) -> np.ndarray:
 def _upwards(names: Sequence[str], every: np.ndarray, feet: np.ndarray) -> np.ndarray:
     """Returns the way people stand, or the camera's up where they do not."""
     top = next((names.index(name) for name in ("thorax", "neck", "nose") if name in names), None)
-    standing = np.zeros(0) if top is None else _known(every[:, :, top] - feet.mean(axis=2))
+    standing = np.zeros(0) if top is None else present(every[:, :, top] - feet.mean(axis=2))
     if not len(standing):
         return _UP
     mean = np.median(standing, axis=0)
@@ -145,7 +141,7 @@ def _lowest(feet: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 def _levelled(stood: np.ndarray, up: np.ndarray) -> np.ndarray:
     """Tilts `up` so that people who go about stay on the floor, as far as they went."""
-    away = _known(stood)
+    away = present(stood)
     if not len(away):
         return up
     away = away - away.mean(axis=0)
@@ -194,10 +190,10 @@ def camera(clip: pose_clip.PoseClip) -> Camera | None:
         rotation, center = np.eye(3), np.zeros(3)
     if rotation is None or center is None:
         return None
-    place = points(center, clip.space)
+    place, directions = (pose_clip.z_up(each, clip.space) for each in (center, rotation))
     away = np.linalg.norm(bounds(clip)[0] - place)
     depth = min(_IMAGE_SHARE * float(away), _MAX_IMAGE_DEPTH)
-    return Camera(place, points(rotation, clip.space), seen.intrinsics, seen.distortion, depth)
+    return Camera(place, directions, seen.intrinsics, seen.distortion, depth)
 
 
 # Who is seen, and from what.

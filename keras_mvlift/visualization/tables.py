@@ -64,16 +64,11 @@ _MANY_INSTANTS = 1000
 _MAX_CLIPS = 3
 
 
-# A part of a page, and whether it goes on beyond the edge instead of being broken.
-Parts = Iterable[tuple[console.RenderableType, bool]]
+# A text with `no_wrap` goes on beyond the edge instead of being broken.
+Parts = Iterable[console.RenderableType]
 
 
-def show(results: Mapping[str, Any], file: TextIO | None = None) -> None:
-    """Prints what `results.json` holds: in color on a terminal, plainly to a file or pipe."""
-    printed(parts(results), file)
-
-
-def printed(parts: Parts, file: TextIO | None = None) -> None:
+def show(parts: Parts, file: TextIO | None = None) -> None:
     """Prints a page: in color on a terminal, plainly to a file or pipe."""
     page = console.Console(file=file)
     page.width = max(page.width, MIN_WIDTH) if page.is_terminal else WIDTH
@@ -90,7 +85,8 @@ def rendered(parts: Parts, width: int = WIDTH) -> str:
 
 def _lines(parts: Parts, page: console.Console) -> list[str]:
     with page.capture() as captured:
-        for part, goes_on in parts:
+        for part in parts:
+            goes_on = isinstance(part, text.Text) and bool(part.no_wrap)
             page.print(part, soft_wrap=goes_on, highlight=False)
     return [line.rstrip() for line in captured.get().splitlines()]
 
@@ -120,21 +116,21 @@ def parts(results: Mapping[str, Any]) -> Parts:
 
     Long paths and lines of code go on beyond the edge: broken, they could not be copied.
     """
-    yield _results_table(results), False
+    yield _results_table(results)
     if "candidates" in results:
-        yield text.Text(), False
-        yield _candidates_table(results["candidates"]), False
+        yield text.Text()
+        yield _candidates_table(results["candidates"])
     share = _at(results["baselines"], ("triangulation", "overall")).get("coverage", 100.0)
     placed = f"\nTriangulation places {share:.1f} % of the joints; the others do not count."
-    yield text.Text(_NOTE + placed * (share != 100.0), "dim"), True
-    yield text.Text(), True
+    yield text.Text(_NOTE + placed * (share != 100.0), "dim", no_wrap=True)
+    yield text.Text()
     for tell in (_verdict, _trained_on, _way, _files):
         for label, value, style in tell(results):
             if label is None:
-                yield padding.Padding(text.Text(value), (0, 0, 0, _LABEL_WIDTH)), False
+                yield padding.Padding(text.Text(value), (0, 0, 0, _LABEL_WIDTH))
             else:
                 told = ((label.ljust(_LABEL_WIDTH), "dim"), (value, style))
-                yield text.Text.assemble(*told), True
+                yield text.Text.assemble(*told, no_wrap=True)
 
 
 def _results_table(results: Mapping[str, Any]) -> table.Table:
@@ -300,11 +296,6 @@ NOTHING = "Nothing wrong found."
 _STYLES = {footage.ERROR: "bold red", footage.WARNING: "yellow"}
 
 
-def show_rigs(reports: Sequence[report.RigReport], file: TextIO | None = None) -> None:
-    """Prints reports: in color on a terminal, plainly to a file or pipe."""
-    printed(rig_parts(reports), file)
-
-
 def headline(rig: report.RigReport) -> str:
     """Says in a line how many things are wrong with a rig."""
     counts = collections.Counter(finding.severity for finding in rig.found)
@@ -368,20 +359,17 @@ def _figure(value: float | None, digits: int = 1) -> str:
 def rig_parts(reports: Sequence[report.RigReport]) -> Parts:
     """Lays out reports, one below the other."""
     for number, rig in enumerate(reports):
-        between = [text.Text()] if number else []
-        yield from ((part, False) for part in (*between, *_rig_about(rig)))
-
-
-def _rig_about(rig: report.RigReport) -> Iterator[console.RenderableType]:
-    yield text.Text(subject(rig))
-    yield text.Text(person(rig))
-    yield text.Text()
-    headings, cells = rows(rig)
-    yield plain_table(headings, [(row, "") for row in cells])
-    yield text.Text()
-    if not rig.found:
-        yield text.Text(NOTHING, "green")
-    for finding in rig.found:
-        yield text.Text(f"{finding.severity}: {finding.name}", _STYLES[finding.severity])
-        yield text.Text(f"  {finding.sentence}")
-        yield text.Text(f"  {finding.remedy}", "dim")
+        if number:
+            yield text.Text()
+        yield text.Text(subject(rig))
+        yield text.Text(person(rig))
+        yield text.Text()
+        headings, cells = rows(rig)
+        yield plain_table(headings, [(row, "") for row in cells])
+        yield text.Text()
+        if not rig.found:
+            yield text.Text(NOTHING, "green")
+        for finding in rig.found:
+            yield text.Text(f"{finding.severity}: {finding.name}", _STYLES[finding.severity])
+            yield text.Text(f"  {finding.sentence}")
+            yield text.Text(f"  {finding.remedy}", "dim")

@@ -23,8 +23,9 @@ NAMES = person_detector.SKELETON.joints
 
 
 def detect(*pictures):
-    with person_detector.Detector() as detector:
-        return [dict(zip(NAMES, detector.detect(each), strict=True)) for each in pictures]
+    with person_detector.opened() as network:
+        found = [person_detector.find_person(network, picture) for picture in pictures]
+        return [dict(zip(NAMES, joints, strict=True)) for joints in found]
 
 
 def test_a_film_becomes_one_persons_tracks(tmp_path):
@@ -117,7 +118,7 @@ def test_landmarks_become_pixels_and_those_outside_nothing():
     landmarks[1] = (1.0, 0.5, 0.9)
     landmarks[2] = (0.2, -0.01, 0.9)
     landmarks[3] = (0.25, 0.75, 1.00001)
-    joints = person_detector.landmarks_in_pixels(landmarks, (200, 400))
+    joints = person_detector._in_pixels(landmarks, (200, 400))
     assert joints[0].tolist() == [100, 200, 0.5]
     assert joints[1].tolist() == joints[2].tolist() == [0, 0, 0]
     assert joints[3].tolist() == [50, 300, 1]
@@ -133,7 +134,7 @@ def test_the_joints_are_in_the_detectors_own_order():
 def test_without_the_extra_the_error_says_what_to_install():
     code = "import sys; sys.modules['mediapipe'] = None\n"
     code += "from keras_mvlift.lifting import person_detector\n"
-    code += "person_detector.Detector().__enter__()"
+    code += "person_detector.opened().__enter__()"
     failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "model.json: pip install 'keras-mvlift[video]'. Received: ModuleNot" in failed.stderr
 

@@ -102,7 +102,7 @@ def test_each_person_is_judged_by_the_nearest_reference():
         pose_clip.Track(name="person 2", pose=raised + 0.1),
         pose_clip.Track(name="person 1", pose=pose_clips.pose() + 0.1),
     )
-    assert pose_comparison.references_of(tracks, 0) == [None, None, 1, 0]
+    assert pose_comparison.references_of(pose_clips.clip(*tracks)) == [None, None, 1, 0]
 
 
 def test_whoever_shares_no_joint_with_a_reference_is_not_judged():
@@ -112,8 +112,8 @@ def test_whoever_shares_no_joint_with_a_reference_is_not_judged():
         pose_clip.Track(name="person", pose=early),
         pose_clip.Track(name="reference", pose=late, is_reference=True),
     )
-    assert pose_comparison.references_of(tracks, 0) == [None, None]
-    assert pose_comparison.references_of(tracks[:1], 0) == [None]
+    assert pose_comparison.references_of(pose_clips.clip(*tracks)) == [None, None]
+    assert pose_comparison.references_of(pose_clips.clip(tracks[0])) == [None]
 
 
 CAMERA = dataclasses.replace(

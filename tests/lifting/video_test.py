@@ -42,7 +42,7 @@ def light(picture):
     return picture[40:, 40:].mean()
 
 
-@pytest.mark.parametrize("ending", video.ENDINGS)
+@pytest.mark.parametrize("ending", lift.VIDEO_ENDINGS)
 def test_every_format_gives_all_frames_and_their_rate(tmp_path, ending):
     pictures = made_films.drawn()
     film = video.inspect(made_films.write(tmp_path / f"film{ending}", pictures))
@@ -142,10 +142,6 @@ def test_damaged_films_end_in_our_error(tmp_path):
     assert damage.assert_only_our_errors(read, path, count=25) > 5
 
 
-def test_the_command_knows_the_endings_without_the_library():
-    assert lift.VIDEO_ENDINGS == video.ENDINGS
-
-
 def test_without_the_extra_the_error_says_what_to_install():
     code = "import sys; sys.modules['av'] = None; from keras_mvlift.lifting import video"
     failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -196,6 +192,5 @@ def test_a_clip_that_is_not_in_the_film_is_refused(film):
 
 
 def test_a_reel_gives_frames_in_order_and_stays_at_its_end(film):
-    reel = video.Reel(film, first_frame=2)
+    reel = video.reel(film, first_frame=2)
     assert [round(light(reel(frame)) / 20) for frame in (0, 1, 1, 4, 20)] == [4, 5, 5, 8, 9]
-    assert video.Reel(film, longest_side=48)(0).shape == (32, 48, 3)

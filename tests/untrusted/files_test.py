@@ -113,6 +113,8 @@ def test_a_file_stands_there_when_it_is_whole_and_not_before(tmp_path):
         assert partial.suffix == ".npz"
         assert not path.exists()
     assert path.read_text() == "new"
+    files.write_text(str(path), "é")
+    assert path.read_bytes() == b"\xc3\xa9"
     assert [*tmp_path.iterdir()] == [path]
 
 

@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 import hypothesis
 import jinja2
@@ -87,9 +88,7 @@ def test_the_smallest_type_that_leaves_a_value_for_absent_is_taken(reach, kind):
     np.testing.assert_array_equal(unpack(packed), [[7.0], [7.0 + reach]])
 
 
-def test_no_step_and_too_many_steps_are_refused():
-    with pytest.raises(ValueError, match="`step` must be above 0"):
-        pages.pack(np.zeros((1, 1)), 0.0)
+def test_too_many_steps_are_refused():
     with pytest.raises(ValueError, match="must span fewer than"):
         pages.pack(np.array([[0.0], [1e10]]), 1.0)
 
@@ -136,8 +135,14 @@ class Page(html.parser.HTMLParser):
             self.words.append(data)
 
 
+def viewer(clip, **options):
+    with tempfile.TemporaryDirectory() as folder:
+        pages.write_viewer(clip, pathlib.Path(folder, "page.html"), **options)
+        return pathlib.Path(folder, "page.html").read_text(encoding="utf-8")
+
+
 def test_the_page_needs_no_network():
-    text = pages.render_viewer(pose_clips.compared())
+    text = viewer(pose_clips.compared())
     assert not re.search(r"https?:|@import|url\(|fetch\(|XMLHttpRequest|import\(|WebSocket", text)
     links = [attrs.get("src") or attrs.get("href") for _, attrs in Page(text).elements]
     assert set(filter(None, links)) == {"data:,"}
@@ -146,7 +151,7 @@ def test_the_page_needs_no_network():
 
 
 def test_every_control_has_a_label():
-    page = Page(pages.render_viewer(pose_clips.compared()))
+    page = Page(viewer(pose_clips.compared()))
     ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
     for name in ("aria-labelledby", "aria-describedby", "for"):
         assert {attrs[name] for _, attrs in page.elements if name in attrs} <= ids
@@ -156,7 +161,7 @@ def test_every_control_has_a_label():
 
 def test_the_pose_is_in_the_page_to_the_millimeter():
     clip = pose_clips.compared()
-    packed = Page(pages.render_viewer(clip)).data["tracks"][1]["pose"]
+    packed = Page(viewer(clip)).data["tracks"][1]["pose"]
     whole = np.frombuffer(base64.b64decode(packed["data"]), packed["type"]).reshape(12, 17, 3)
     found = np.array(packed["offset"]) + packed["step"] * whole
     np.testing.assert_allclose(found, clip.tracks[1].pose, atol=0.0005 + 1e-9)
@@ -167,7 +172,7 @@ def test_errors_are_the_papers_and_those_in_space():
     pose = clip.tracks[0].pose + np.array([0.0, 0.03, 0.04])
     moved = dataclasses.replace(clip.tracks[0], pose=pose)
     clip = dataclasses.replace(clip, tracks=(moved, *clip.tracks[1:]))
-    data = Page(pages.render_viewer(clip)).data
+    data = Page(viewer(clip)).data
     told = [[(e["name"], e["mean"]) for e in track["errors"]] for track in data["tracks"]]
     assert told[0] == [("MPJPE", 0.0), ("error as it stands", 50.0)]
     # 400 mm at one joint of 17.
@@ -177,7 +182,7 @@ def test_errors_are_the_papers_and_those_in_space():
 
 def test_root_relative_poses_have_one_kind_of_error():
     clip = dataclasses.replace(pose_clips.compared(), space="root")
-    data = Page(pages.render_viewer(clip)).data
+    data = Page(viewer(clip)).data
     assert [error["name"] for error in data["tracks"][0]["errors"]] == ["MPJPE"]
 
 
@@ -191,13 +196,13 @@ def test_ten_thousand_frames_take_a_few_megabytes():
         shift=rng.normal(size=(num_frames, 17, 3)),
     )
     reference = pose_clips.track("reference", num_frames, is_reference=True)
-    assert len(pages.render_viewer(pose_clips.clip(track))) < 3e6
-    assert len(pages.render_viewer(pose_clips.clip(track, reference))) < 6e6
+    assert len(viewer(pose_clips.clip(track))) < 3e6
+    assert len(viewer(pose_clips.clip(track, reference))) < 6e6
 
 
 def test_names_and_notes_are_text_and_no_markup():
     clip = pose_clips.clip(pose_clips.track("</script><b>"), about={"<i>": ["<u>", {"a": 1}]})
-    text = pages.render_viewer(clip, title="<b>Title")
+    text = viewer(clip, title="<b>Title")
     page = Page(text)
     assert not {"b", "i", "u"} & {tag for tag, _ in page.elements}
     assert page.data["tracks"][0]["name"] == "</script><b>"
@@ -206,16 +211,15 @@ def test_names_and_notes_are_text_and_no_markup():
 
 def test_images_are_addresses_of_data_in_frames_of_the_clip():
     images = {5: pose_clips.DOT, 0: pose_clips.DOT}
-    data = Page(pages.render_viewer(pose_clips.clip(), images=images)).data
+    data = Page(viewer(pose_clips.clip(), images=images)).data
     assert [frame for frame, _ in data["images"]] == [0, 5]
     with pytest.raises(ValueError, match=r"must start with data:image/. Received: 'frame.png'"):
-        pages.render_viewer(pose_clips.clip(), images={0: "frame.png"})
+        viewer(pose_clips.clip(), images={0: "frame.png"})
     with pytest.raises(ValueError, match=r"`images` must be of frames below 12\. Received: 12"):
-        pages.render_viewer(pose_clips.clip(), images={12: pose_clips.DOT})
+        viewer(pose_clips.clip(), images={12: pose_clips.DOT})
 
 
-def test_a_written_page_is_the_rendered_one(tmp_path):
-    pages.write_viewer(pose_clips.clip(), tmp_path / "page.html", title="Walk")
-    written = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert written == pages.render_viewer(pose_clips.clip(), title="Walk")
-    assert "<title>Walk</title>" in written
+def test_a_page_is_called_by_its_title_and_the_same_each_time():
+    page = viewer(pose_clips.clip(), title="Walk")
+    assert "<title>Walk</title>" in page
+    assert viewer(pose_clips.clip(), title="Walk") == page

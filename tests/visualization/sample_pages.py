@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from keras_mvlift.diagnosis import report
 from keras_mvlift.experiments import report as experiment_report
 from keras_mvlift.lifting import pose_clip, viewpoints
+from keras_mvlift.untrusted import files
 from keras_mvlift.visualization import pages, rig_report
 from tests.diagnosis import planted
 from tests.visualization import experiment_results, pose_clips
@@ -126,15 +127,19 @@ def write(folder):
     """Writes a page of every kind; returns their paths."""
     images = {0: photograph()}
     figures = experiment_report.write_curves(results(), folder / "figures")
+    viewers = {
+        "poses-camera": (from_camera(), "walk.mp4", images),
+        "poses-without-image": (from_camera(), "walk.json"),
+        "poses-around-the-pelvis": (rooted(), "walk.json"),
+        "poses-compared": (pose_clips.compared(60), "ours and theirs"),
+    }
+    for name, (clip, *options) in viewers.items():
+        pages.write_viewer(clip, folder / f"{name}.html", *options)
     written = {
-        "poses-camera": pages.render_viewer(from_camera(), "walk.mp4", images),
-        "poses-without-image": pages.render_viewer(from_camera(), "walk.json"),
-        "poses-around-the-pelvis": pages.render_viewer(rooted(), "walk.json"),
-        "poses-compared": pages.render_viewer(pose_clips.compared(60), "ours and theirs"),
         "rig": rig_report.render(spoiled_rig()),
         "rig-healthy": rig_report.render(report.check(planted.sequences(2))),
         "experiments": experiment_report.render(results(), figures),
     }
     for name, page in written.items():
-        pages.save(folder / f"{name}.html", page)
-    return [folder / f"{name}.html" for name in written]
+        files.write_text(folder / f"{name}.html", page)
+    return [folder / f"{name}.html" for name in (*viewers, *written)]

@@ -135,7 +135,7 @@ def test_no_name_or_number_is_cut_on_a_narrow_terminal(results, width):
 
 def test_a_stream_that_is_no_terminal_gets_the_plain_page(results):
     stream = io.StringIO()
-    tables.show(results, stream)
+    tables.show(tables.parts(results), stream)
     assert stream.getvalue() == render(results)
     assert "\x1b" not in stream.getvalue()
 
@@ -145,14 +145,14 @@ def test_a_terminal_gets_the_headline_in_bold(results, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("NO_COLOR", raising=False)
     terminal = Terminal()
-    tables.show(results, terminal)
+    tables.show(tables.parts(results), terminal)
     assert "\x1b[1mmean over actions" in terminal.getvalue()
 
 
 def test_an_ascii_stream_gets_every_line_in_ascii(results):
     results["per_camera"]["Kamera für Füße"] = copy.deepcopy(results["per_camera"]["cam1"])
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
-    tables.show(results, stream)
+    tables.show(tables.parts(results), stream)
     stream.flush()
     page = stream.buffer.getvalue().decode("ascii")
     assert "Kamera f\\xfcr" in page
@@ -298,5 +298,5 @@ def test_what_an_encoding_lacks_is_escaped():
     (rig,) = [rig._replace(clips=("Gehen → links",))]
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, "ascii", write_through=True)
-    tables.show_rigs([rig], file)
+    tables.show(tables.rig_parts([rig]), file)
     assert b"Gehen \\u2192 links" in raw.getvalue()
