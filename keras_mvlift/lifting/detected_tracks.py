@@ -87,8 +87,14 @@ def joint_set(
 ) -> tuple[skeletons.Skeleton, tuple[str, ...]]:
     """Finds a set by its name, or by its number of joints and the anatomy.
 
-    Keypoints are `[..., K, 2]`, pixels, and confidence `[..., K]`, 0 where not seen. Beside the set
-    it returns what there is to tell of how it was found. Errors name the file, `path`.
+    Args:
+        path: The file, for errors.
+        keypoints_2d: `[..., K, 2]`, pixels.
+        confidence: `[..., K]`, 0 where not seen.
+        name: Of `skeletons.SKELETONS`; None where it is not told.
+
+    Returns:
+        The set, and what there is to tell of how it was found.
 
     Raises:
         RecordingError: If there is none, or it is not clear which.
@@ -198,8 +204,10 @@ def tell_apart(
     people jump to where others were, as numbers do that are places in a list; a warning says so.
     Somebody who is given another number on the way keeps the first.
 
-    Of `N` detections `numbers` are the frames and `ids` the detector's, None where it tells none;
-    `people` are `[N, K, 3]`, x and y in pixels, and confidence, 0 where not seen.
+    Args:
+        numbers: `[N]`, the frame that each person is in.
+        people: `[N, K, 3]`, x and y in pixels, and confidence, 0 where not seen.
+        ids: `[N]`, the detector's; None where it tells none.
     """
     order = np.argsort(numbers, kind="stable")
     followed = np.empty(len(numbers), np.int64)

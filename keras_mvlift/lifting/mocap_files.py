@@ -29,7 +29,8 @@ _END_LENGTH = 0.05
 def write_bvh(clip: pose_clip.PoseClip, path: pathlib.Path) -> tuple[pathlib.Path, ...]:
     """Writes each track to a file of its own: `path`, or `<path>.<track>.bvh` of several.
 
-    A joint that is absent throughout, which no tree can show, is a ValueError.
+    Raises:
+        ValueError: If a joint is absent throughout, which no tree can show.
     """
     several = len(clip.tracks) > 1
     names = (re.sub(r"[^A-Za-z0-9-]+", "_", track.name) for track in clip.tracks)
@@ -218,9 +219,10 @@ def directions(bones: np.ndarray) -> np.ndarray:
 
 
 def euler_zxy(rotation: np.ndarray) -> np.ndarray:
-    """Writes rotations `[T, ..., 3, 3]` as `Rz(z) @ Rx(x) @ Ry(y)`, radians.
+    """Writes rotations `[T, ..., 3, 3]` as `Rz(z) @ Rx(x) @ Ry(y)`.
 
-    Angles z, x and y, `[T, ..., 3]`, are without jumps of full turns over time.
+    Returns:
+        `[T, ..., 3]`, radians, z, x and y, without jumps of full turns over time.
     """
     x = np.arcsin(np.clip(rotation[..., 2, 1], -1.0, 1.0))
     # With y or -y on the z axis only the sum of the other two is told: all of it is z.
@@ -294,7 +296,11 @@ _MAX_FRAMES = 2**16 - 1  # What the header counts frames with.
 
 
 def write_c3d(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
-    """Writes a clip; more frames than the format counts are a ValueError."""
+    """Writes a clip.
+
+    Raises:
+        ValueError: If it has more frames than the format counts.
+    """
     rule = f"have at most {_MAX_FRAMES} frames to be written as C3D"
     errors.require(clip.num_frames <= _MAX_FRAMES, "tracks", rule, clip.num_frames)
     names, points = markers_of_clip(clip)

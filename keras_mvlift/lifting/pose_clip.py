@@ -193,7 +193,11 @@ class PoseClip:
 
 
 def check_image_size(size: Any) -> None:
-    """Raises an `ArgumentError` at what is no width and height in pixels."""
+    """Refuses what is no width and height in pixels.
+
+    Raises:
+        ArgumentError: If it is none.
+    """
     is_pair = isinstance(size, (tuple, list)) and len(size) == 2
     is_size = is_pair and all(isinstance(side, int) and side > 0 for side in size)
     errors.require(is_size, "image_size", "be width and height in whole pixels", size)
@@ -239,9 +243,10 @@ def write_json(clip: PoseClip, path: pathlib.Path) -> None:
 
 
 def read_json(path: pathlib.Path, content: Any = None) -> PoseClip:
-    """Reads a clip that `write_json` wrote; a `RecordingError` if it is of another form.
+    """Reads a clip that `write_json` wrote; the file's content may have been read already.
 
-    The file's content may have been read already.
+    Raises:
+        RecordingError: If the file is missing or not of that form.
     """
     content = files.read_json(path) if content is None else content
     known = content if isinstance(content, dict) else {"format": type(content).__name__}
@@ -351,7 +356,11 @@ def write_npz(clip: PoseClip, path: pathlib.Path) -> None:
 
 
 def read_npz(path: pathlib.Path) -> PoseClip:
-    """Reads a clip that `write_npz` wrote; a `RecordingError` if it is of another form."""
+    """Reads a clip that `write_npz` wrote.
+
+    Raises:
+        RecordingError: If the file is missing or not of that form.
+    """
     arrays = reading.npz(path)
     with errors.parsing(path, "arrays", "be poses as `keras-mvlift lift` writes them"):
         told = {name: np.asarray(arrays[name]).tolist() for name in _FIELDS}

@@ -105,8 +105,10 @@ def _shifted(values: np.ndarray, start: int, num_frames: int, absent: float = np
 def joint_distances(pose: np.ndarray, reference: np.ndarray, root: int | None) -> np.ndarray:
     """Measures each joint's distance from the reference, `[T, J]`, meters; NaN where one is absent.
 
-    Poses are `[T, J, 3]`, meters, NaN where absent. `root` is the joint that is put on the
-    reference's before, None for poses as they stand.
+    Args:
+        pose: `[T, J, 3]`, meters; NaN where absent.
+        reference: As `pose`.
+        root: The joint that is put on the reference's before, None for poses as they stand.
     """
     if root is not None:
         pose = pose - pose[:, root : root + 1]
@@ -194,7 +196,8 @@ def compare(
 ) -> Errors:
     """Measures how far a track of a clip is from a reference, which may be in the clip's axes.
 
-    A ValueError says that they share no frame, or less than three joints.
+    Raises:
+        ValueError: If they share no frame, or less than three joints.
     """
     shared = reference.is_present.any(axis=0) & track.is_present.any(axis=0)
     is_known = (reference.is_present & track.is_present)[:, shared].all(axis=1)

@@ -108,7 +108,8 @@ def of_arrays(
 def at_least(tracks: Tracks2D, min_confidence: float) -> Tracks2D:
     """Takes joints that are less sure for not seen, and notes how many that are.
 
-    A least confidence outside [0, 1] is a ValueError.
+    Raises:
+        ValueError: If the least confidence lies outside [0, 1].
     """
     errors.require(0 <= min_confidence <= 1, "min_confidence", "lie in [0, 1]", min_confidence)
     is_unsure = (tracks.confidence > 0) & (tracks.confidence < min_confidence)
@@ -125,7 +126,11 @@ def at_least(tracks: Tracks2D, min_confidence: float) -> Tracks2D:
 
 
 def of_clip(clip: pose_clip.PoseClip) -> Tracks2D:
-    """Returns what a clip's tracks were lifted from; a ValueError if none tells it."""
+    """Returns what was lifted, of those tracks of a clip that tell it.
+
+    Raises:
+        ValueError: If none does.
+    """
     tracks = [track for track in clip.tracks if track.keypoints_2d is not None]
     errors.require(bool(tracks), "tracks", "hold `keypoints_2d`", "none that does")
     keypoints = [track.keypoints_2d for track in tracks if track.keypoints_2d is not None]

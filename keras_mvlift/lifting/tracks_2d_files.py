@@ -99,9 +99,10 @@ _CALLED = {
 
 
 def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
-    """Reads all people of an archive; raises `RecordingError` if it is not of the form above.
+    """Reads all people of an archive; the set of joints may be told by its name in `skeletons`.
 
-    The set of joints may be told by its name in `skeletons`.
+    Raises:
+        RecordingError: If the file is missing or not of the form stated above.
     """
     present = reading.npz_names(path)
     if "positions_2d" in present:
@@ -177,7 +178,11 @@ def _read_videopose3d(
 
 
 def write_arrays(tracks: tracks_2d.Tracks2D, path: pathlib.Path) -> None:
-    """Writes 2D tracks so that `read_arrays` gives them again, to a thousandth of a pixel."""
+    """Writes 2D tracks so that `read_arrays` gives them again, to a thousandth of a pixel.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
     shown = np.where(tracks.confidence[..., np.newaxis] > 0, tracks.keypoints_2d, np.nan)
     facts: dict[str, Any] = {"first_frame": tracks.first_frame, "names": list(tracks.names)}
     optional = {"frame_rate": tracks.frame_rate, "image_size": tracks.image_size}
@@ -397,7 +402,11 @@ def _of_deeplabcut(
 
 
 def read_hdf5(path: pathlib.Path) -> tracks_2d.Tracks2D:
-    """Reads all people of SLEAP's analysis, or of DeepLabCut's table; else a `RecordingError`."""
+    """Reads all people of SLEAP's analysis, or of DeepLabCut's table.
+
+    Raises:
+        RecordingError: If the file is missing or neither.
+    """
     found = reading.hdf5_tracks(path)
     if "columns" in found:
         with errors.parsing(path, "table", "be DeepLabCut's"):

@@ -89,7 +89,8 @@ class Viewpoint:
     def world_from_camera(self, points: np.ndarray) -> np.ndarray:
         """Turns points `[..., 3]`, meters, from the camera's frame into the world's.
 
-        A ValueError says that it is not known where the camera stands.
+        Raises:
+            ValueError: If it is not known where the camera stands.
         """
         if self.rotation is None or self.center is None:
             rule = "be known, with rotation and center, for world coordinates"
@@ -98,7 +99,11 @@ class Viewpoint:
 
 
 def of_data(told: dict[str, Any]) -> Viewpoint:
-    """Makes a camera of what `Viewpoint.as_data` gave; a ValueError if that is none."""
+    """Makes a camera of what `Viewpoint.as_data` gave.
+
+    Raises:
+        ValueError: If that is no camera.
+    """
     return Viewpoint(**{name: told.get(name) for name in _RULES})  # type: ignore[arg-type]
 
 
@@ -111,7 +116,8 @@ def from_intrinsics(
 ) -> Viewpoint:
     """Makes a camera of OpenCV's numbers: pixels, and k1, k2, p1, p2 and k3 or the first of them.
 
-    A focal length that is not positive, or more coefficients are a ValueError.
+    Raises:
+        ValueError: If a focal length is not positive, or there are more coefficients.
     """
     matrix = np.array([[focal_x, 0.0, center_x], [0.0, focal_y, center_y], [0.0, 0.0, 1.0]])
     distortion = tuple(errors.numbers("distortion", distortion, np.float64).ravel())
@@ -124,7 +130,10 @@ def from_intrinsics(
 def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint:
     """Makes a camera that looks through the middle of its image, pixels, with square pixels.
 
-    The field of view is the horizontal one; a ValueError says that there is no such camera.
+    The field of view is the horizontal one.
+
+    Raises:
+        ValueError: If there is no such camera.
     """
     rule = f"be above 0 and at most {_MAX_DEGREES:g} degrees"
     errors.require(0 < errors.number("fov", degrees) <= _MAX_DEGREES, "fov", rule, degrees)

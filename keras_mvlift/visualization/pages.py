@@ -256,11 +256,13 @@ def pack(values: np.ndarray, step: float) -> dict[str, Any]:
     """Rounds an array `[..., D]`, finite or NaN, to multiples of a step and packs it.
 
     A value is `offset[axis] + step * whole`, with `axis` the index in the last dimension, or NaN
-    where the whole number is `absent`. Values that span more than four billion steps are a
-    ValueError.
+    where the whole number is `absent`.
 
     Returns:
         JSON values: `type`, `offset` (`D` numbers), `step`, `absent`, `data`.
+
+    Raises:
+        ValueError: If `step` is not above 0, or values span more than four billion steps.
     """
     is_known = np.isfinite(values)
     axes = tuple(range(values.ndim - 1))
