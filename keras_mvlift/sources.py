@@ -26,6 +26,9 @@ SOURCES: dict[str, Any] = {
 
 _MANIFEST_SUFFIXES = (".yaml", ".yml")
 
+# The argument by which a source takes the folder or file it reads; the studio reads none.
+_ROOTS = dict.fromkeys({*SOURCES} - {"studio"}, "root") | {"motion_studio": "path"}
+
 
 def open_source(config: configs.DataConfig, data_root: str) -> sequences.Source:
     """Opens the configured source.
@@ -38,8 +41,8 @@ def open_source(config: configs.DataConfig, data_root: str) -> sequences.Source:
         ValueError: If the source is unknown, or refuses an argument.
     """
     options = json.loads(config.source_options)
-    if config.source != "studio":
-        options["path" if config.source == "motion_studio" else "root"] = data_root
+    if config.source in _ROOTS:
+        options[_ROOTS[config.source]] = data_root
     return _make("source", SOURCES, config.source, options)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 import warnings
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 
@@ -16,13 +16,8 @@ from keras_mvlift.datasets.rigs import detections as detection_formats
 from keras_mvlift.geometry import lenses
 from keras_mvlift.untrusted import files, reading
 
-
-class _Film(NamedTuple):
-    """What the cameras saw of a clip, its length, and who is who in it."""
-
-    views: list[detection_formats.Stream | None]
-    num_frames: int
-    found: association.Association
+# What the cameras saw of a clip, its length, and who is who in it.
+_Film = tuple[list[detection_formats.Stream | None], int, association.Association]
 
 
 def _known_set(field: str, name: str) -> None:
@@ -148,7 +143,7 @@ class RigSource(configs.Checked, sequences.Source):
             if self.tells_apart or entry.people > 1:
                 people, rate = entry.people, entry.frame_rate
                 found = association.choose(views, num_frames, self.rig, people, rate)
-            self._last[entry.name] = _Film(views, num_frames, found)
+            self._last[entry.name] = views, num_frames, found
         film = self._last[entry.name]
         if entry.people == 1:
             self._last.clear()
