@@ -135,6 +135,7 @@ class MultiViewLifter(keras.Model):
         objective: Any,
         network_input: residual.Input = residual.ray_input,
         *,
+        seed: int = 0,
         changes: Sequence[Callable[[tf.random.Generator], batches.Change]] = (),
     ):
         super().__init__()
@@ -144,7 +145,7 @@ class MultiViewLifter(keras.Model):
         self.recipe = recipe
         self.objective = objective
         self.network_input = network_input
-        self.generator = tf.random.Generator.from_seed(0)
+        self.generator = tf.random.Generator.from_seed(seed)
         self.changes = tuple(make(self.generator) for make in changes)
         names = ("loss", *objective.parts, "root")
         self.loss_means = {name: keras.metrics.Mean(name) for name in names}
