@@ -18,6 +18,7 @@ ALL = (
     *(configs.ModelConfig, configs.PretrainConfig, configs.FinetuneConfig),
     *(configs.DataConfig, configs.TuneConfig),
 )
+OF_ALL_VIEWS: dict[str, Any] = {"reprojection_weight": 0.5, "triangulation_weight": 0.5}
 CHANGED = [
     configs.ModelConfig(recipe="paper", backbone="res_linear", width=64, dropout=0.0, seed=3),
     configs.PretrainConfig(num_epochs=0, batch_size=2, clip_norm=0.0, weight_averaging=0.999),

@@ -16,6 +16,16 @@ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 gc.disable()
 
 
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """The folder of a model of single frames that says something; no test changes it."""
+    from tests import tiny_studio
+
+    folder = tmp_path_factory.mktemp("models") / "saved"
+    tiny_studio.save(tiny_studio.trained(), folder)
+    return folder
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     """Has the files that take longest run first, so that no process waits for another's last.

@@ -35,13 +35,6 @@ print(*sorted(name for name in sys.modules if name.startswith("keras_mvlift")))
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "saved"
-    tiny_studio.save(tiny_studio.trained(), folder)
-    return folder
-
-
 def put(folder, *places):
     for place in places:
         shutil.copytree(folder, place)
@@ -54,10 +47,8 @@ CONFIDENCE = RNG.uniform(0.1, 1, (2, 3, 17))
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "saved"
-    tiny_studio.save(tiny_studio.trained(), folder)
-    return inference.load_model(folder)
+def model(model_folder):
+    return inference.load_model(model_folder)
 
 
 def signature(model, name, **inputs):
@@ -94,45 +85,45 @@ def mirrored_view():
     return keypoints_2d, mirrored(SINGLE_CONFIDENCE[..., np.newaxis])[..., 0]
 
 
-def test_the_model_says_what_it_is(folder):
-    model = inference.load_model(folder)
-    assert model.path == folder
+def test_the_model_says_what_it_is(model_folder):
+    model = inference.load_model(model_folder)
+    assert model.path == model_folder
     assert model.joint_names == skeletons.H36M_17.joints
     assert model.parents == skeletons.H36M_17.parents
     np.testing.assert_array_equal(model.intrinsics, tiny_studio.INTRINSICS)
     assert model.description["rig_distance"] == tiny_studio.RIG_DISTANCE
 
 
-def test_a_version_is_loaded_by_its_own_folder(folder, tmp_path):
-    put(folder, tmp_path / "7")
+def test_a_version_is_loaded_by_its_own_folder(model_folder, tmp_path):
+    put(model_folder, tmp_path / "7")
     assert inference.load_model(str(tmp_path / "7")).path == tmp_path / "7"
 
 
-def test_of_a_folder_of_versions_the_newest_number_is_loaded(folder, tmp_path):
+def test_of_a_folder_of_versions_the_newest_number_is_loaded(model_folder, tmp_path):
     # As text, 9 comes behind 10, and names behind both.
-    put(folder, tmp_path / "9", tmp_path / "10", tmp_path / "latest", tmp_path / "11.partial")
+    put(model_folder, tmp_path / "9", tmp_path / "10", tmp_path / "latest", tmp_path / "11.partial")
     (tmp_path / "12").mkdir()
     (tmp_path / "13").write_text("no folder")
     assert inference.load_model(tmp_path).path == tmp_path / "10"
 
 
-def test_of_a_pipelines_output_the_newest_pushed_version_is_loaded(folder, tmp_path):
+def test_of_a_pipelines_output_the_newest_pushed_version_is_loaded(model_folder, tmp_path):
     served = tmp_path / "serving" / "mvlift"
-    put(folder, served / "1700000000", served / "1700000001")
+    put(model_folder, served / "1700000000", served / "1700000001")
     assert inference.load_model(tmp_path).path == served / "1700000001"
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty", "unnumbered"])
-def test_where_no_model_lies_is_said(folder, tmp_path, name):
+def test_where_no_model_lies_is_said(model_folder, tmp_path, name):
     (tmp_path / "empty").mkdir()
-    put(folder, tmp_path / "unnumbered" / "latest")
+    put(model_folder, tmp_path / "unnumbered" / "latest")
     rule = rf"{name}: must be a SavedModel, .* or a pipeline's output folder; no saved_model\.pb"
     with pytest.raises(FileNotFoundError, match=rule):
         inference.load_model(tmp_path / name)
 
 
-def test_a_saved_model_of_someone_elses_is_refused(folder, tmp_path):
-    put(folder, tmp_path / "1")
+def test_a_saved_model_of_someone_elses_is_refused(model_folder, tmp_path):
+    put(model_folder, tmp_path / "1")
     (tmp_path / "1" / lifters.FOLDER / lifters.DESCRIPTION).unlink()
     with pytest.raises(
         FileNotFoundError, match=r"model\.json: not there; no model of keras_mvlift"
@@ -140,8 +131,8 @@ def test_a_saved_model_of_someone_elses_is_refused(folder, tmp_path):
         inference.load_model(tmp_path)
 
 
-def test_using_a_model_takes_numpy_alone(folder, tmp_path):
-    arguments = [sys.executable, "-c", ELSEWHERE, str(folder)]
+def test_using_a_model_takes_numpy_alone(model_folder, tmp_path):
+    arguments = [sys.executable, "-c", ELSEWHERE, str(model_folder)]
     done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     ours = [name.removeprefix("keras_mvlift") for name in done.stdout.split()]
@@ -408,9 +399,7 @@ def test_a_flipped_lift_of_the_mirror_image_is_the_mirrored_pose(mirror_model):
     np.testing.assert_allclose(other.pose_camera, expected, atol=1e-5)
 
 
-def test_a_model_that_saw_nobody_mirrored_lifts_no_mirror_images(tmp_path):
-    tiny_studio.save(tiny_studio.trained(), tmp_path / "saved")
-    model = inference.load_model(tmp_path / "saved")
+def test_a_model_that_saw_nobody_mirrored_lifts_no_mirror_images(model):
     rule = r"`flip` must be False for a model .* mirrored people \(`flip_augmentation`\)\. .*True\."
     with pytest.raises(ValueError, match=rule):
         model.lift(SINGLE_KEYPOINTS, SINGLE_CONFIDENCE, camera=INTRINSICS, flip=True)

@@ -29,9 +29,8 @@ def test_each_joint_has_its_own_whatever_the_leading_axes(model, index):
     assert everything.min() > 0
 
 
-def test_a_model_that_predicts_none_gives_none(tmp_path):
-    tiny_studio.save(tiny_studio.trained(), tmp_path / "plain")
-    plain = inference.load_model(tmp_path / "plain")
+def test_a_model_that_predicts_none_gives_none(model_folder):
+    plain = inference.load_model(model_folder)
     assert plain.lift(KEYPOINTS, CONFIDENCE, tiny_studio.INTRINSICS).joint_uncertainty is None
 
 

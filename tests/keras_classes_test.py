@@ -38,10 +38,15 @@ METRICS = [
     (functools.partial(pose_error.NMPJPE, name="error"), 0),
     (functools.partial(pose_error.PMPJPE, name="error"), 0),
 ]
-SMALL_TEMPORAL: dict[str, Any] = {"filter_widths": (3, 3), "width": 16, "is_causal": True}
+SMALL_RESIDUAL: dict[str, Any] = {"name": "n", "width": 16, "num_blocks": 2}
+SMALL_TEMPORAL: dict[str, Any] = {"name": "n", "width": 16, "filter_widths": (3, 3)}
+BACKBONES = {
+    "residual": lambda **options: residual.residual(3, **SMALL_RESIDUAL | options),
+    "temporal": lambda **options: temporal.temporal(3, **SMALL_TEMPORAL | options),
+}
 NETWORKS = {
-    "residual": lambda seed: residual.residual(3, name="n", seed=seed, width=16, num_blocks=2),
-    "temporal": lambda seed: temporal.temporal(3, name="n", seed=seed, **SMALL_TEMPORAL),
+    "residual": lambda seed: BACKBONES["residual"](seed=seed),
+    "temporal": lambda seed: BACKBONES["temporal"](seed=seed, is_causal=True),
     "temporal of clips": lambda seed: temporal.dilated(
         temporal_networks.trained(3, seed, filter_widths=(3, 3), is_causal=True)
     ),
@@ -57,6 +62,7 @@ def named(each):
 
 EACH_LAYER = pytest.mark.parametrize(("layer", "shapes"), LAYERS, ids=named)
 EACH_NETWORK = pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+EACH_BACKBONE = pytest.mark.parametrize("build", BACKBONES.values(), ids=BACKBONES)
 
 
 def drawn(shapes):
@@ -67,9 +73,13 @@ def drawn(shapes):
     return inputs[0] if len(inputs) == 1 else inputs
 
 
+def inputs_of(model):
+    return drawn([each.shape[1:] for each in model.inputs])
+
+
 def assert_saved_as_it_is(model, folder):
     """Trains statistics a step, saves, loads, and compares outputs."""
-    inputs = drawn([each.shape[1:] for each in model.inputs])
+    inputs = inputs_of(model)
     model(inputs, training=True)
     model.save(folder / "model.keras")
     loaded = keras.models.load_model(folder / "model.keras")
@@ -120,7 +130,7 @@ def test_a_saved_network_gives_the_same_output(name, tmp_path):
 @EACH_NETWORK
 def test_a_network_is_decided_by_its_seed(build):
     first, again, other = (build(seed) for seed in (3, 3, 4))
-    inputs = drawn([each.shape[1:] for each in first.inputs])
+    inputs = inputs_of(first)
     np.testing.assert_array_equal(first(inputs, training=True), again(inputs, training=True))
     for weight, expected in zip(again.get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, expected)
@@ -139,7 +149,7 @@ def test_every_network_but_the_critic_norms_by_the_defaults_of_the_papers_framew
 def test_a_step_reaches_every_layer(build):
     model = build(0)
     with tf.GradientTape() as tape:
-        outputs = model(drawn([each.shape[1:] for each in model.inputs]), training=True)
+        outputs = model(inputs_of(model), training=True)
         loss = tf.reduce_sum(tf.sin(outputs))
     gradients = tape.gradient(loss, model.trainable_variables)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
@@ -150,3 +160,29 @@ def test_a_step_reaches_every_layer(build):
     ]
     assert len(kernels) > 2
     assert all(np.abs(kernel).max() > 0 for kernel in kernels)
+
+
+@EACH_BACKBONE
+def test_a_backbone_starts_near_zero(build):
+    model = build(seed=0, width=256)
+    for training in (False, True):
+        outputs = model(inputs_of(model), training=training)
+        assert 0 < np.abs(outputs).max() < 1.0
+        assert np.abs(outputs).mean() < 0.15
+    assert (build(seed=0, output_stddev=0.0)(inputs_of(model)).numpy() == 0).all()
+
+
+@EACH_BACKBONE
+def test_no_two_layers_start_alike_and_all_drop_the_share_asked_for(build):
+    model = build(seed=3, dropout=0.4)
+    dense, drops = (
+        [layer for layer in model.layers if isinstance(layer, kind)]
+        for kind in (keras.layers.Dense, residual.Dropout)
+    )
+    kernels = [layer.kernel.numpy()[:16, :3].tobytes() for layer in dense]
+    assert len(set(kernels)) == len(kernels) > 3
+    assert len({layer.seed for layer in drops}) == len(drops) > 2
+    assert {layer.rate for layer in drops} == {0.4}
+    inputs = inputs_of(model)
+    assert not np.array_equal(model(inputs, training=True), model(inputs, training=True))
+    np.testing.assert_array_equal(model(inputs), model(inputs))

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import preparation, tfrecords, views
+from keras_mvlift.datasets import preparation, sequences, tfrecords, views
 from keras_mvlift.export import saved_model
 from keras_mvlift.studio import synthetic
 from keras_mvlift.training import lifters, multi_view_lifter, objectives, stage_data, stages
@@ -48,6 +48,13 @@ def prepare(clip):
         held_out_pairs=held_out.held_out_pairs,
         held_out_instants=held_out.held_out_instants,
     )
+
+
+def instants(clip, num_views=0):
+    """Returns all views of each of a clip's frames, as if nobody were tested on."""
+    everything = preparation.BySubject(test_subjects=())
+    seen = preparation.training_instants(clip, everything, configs.DataConfig(source="studio"))
+    return sequences.to_view(seen, num_views=num_views)
 
 
 def write(path, columns):

@@ -7,19 +7,11 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_mvlift import inference, trained_models
-from tests import tiny_studio
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "saved"
-    tiny_studio.save(tiny_studio.trained(), folder)
-    return folder
 
 
 @pytest.fixture
-def folder(whole, tmp_path):
-    return shutil.copytree(whole, tmp_path / "copy")
+def folder(model_folder, tmp_path):
+    return shutil.copytree(model_folder, tmp_path / "copy")
 
 
 @pytest.fixture
@@ -30,9 +22,9 @@ def older(folder):
     return folder
 
 
-def test_what_is_whole_is_read(whole):
-    assert len(trained_models.read_description(whole)["joints"]) == 17
-    assert "lift_camera" in trained_models.open_model(whole).signatures
+def test_what_is_whole_is_read(model_folder):
+    assert len(trained_models.read_description(model_folder)["joints"]) == 17
+    assert "lift_camera" in trained_models.open_model(model_folder).signatures
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,15 @@
 """Lifting files gives all their poses, at a rate that is not lost in reading and writing."""
 
-import json
-import sys
-
 import pytest
 
 from benchmarks import bulk_inference
+from tests.benchmarks import quick_trials
 
 pytestmark = pytest.mark.e2e
 
 
-def test_the_quick_trial_lifts_all_poses(tmp_path, monkeypatch, capsys):
-    path = tmp_path / "figures.json"
-    monkeypatch.setattr(sys, "argv", ["bulk_inference", "--quick", "--json", str(path)])
-    bulk_inference.main()
-    rows = {row["run"]: row for row in json.loads(path.read_text())}
+def test_the_quick_trial_lifts_all_poses(tmp_path, capsys):
+    rows = {row["run"]: row for row in quick_trials.figures(bulk_inference, tmp_path)}
     assert set(rows) == {bulk_inference.IN_MEMORY, "tfrecord to tfrecord"}
     assert {row["poses"] for row in rows.values()} == {bulk_inference.QUICK.num_poses}
     assert rows[bulk_inference.IN_MEMORY]["ratio"] == 1

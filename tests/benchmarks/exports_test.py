@@ -2,14 +2,13 @@
 
 import functools
 import itertools
-import json
-import sys
 import time
 
 import numpy as np
 
 from benchmarks import export_formats, exports
 from keras_mvlift import configs, inference
+from tests.benchmarks import quick_trials
 
 FORMATS = [
     "load_model().lift",
@@ -24,11 +23,8 @@ FORMATS = [
 FIELDS = {"format", "bytes", "batch_size", "least_ms", "p50_ms", "p99_ms", "ratio", "difference_mm"}
 
 
-def test_every_format_is_measured_on_batches_of_both_sizes(tmp_path, monkeypatch, capsys):
-    path = tmp_path / "figures.json"
-    monkeypatch.setattr(sys, "argv", ["exports", "--quick", "--json", str(path)])
-    exports.main()
-    rows = json.loads(path.read_text())
+def test_every_format_is_measured_on_batches_of_both_sizes(tmp_path, capsys):
+    rows = quick_trials.figures(exports, tmp_path)
     measured = [(row["batch_size"], row["format"]) for row in rows]
     assert measured == [*itertools.product((1, 8), FORMATS)]
     for row in rows:

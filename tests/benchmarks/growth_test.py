@@ -1,22 +1,16 @@
 """Four times the work takes about four times the time."""
 
-import json
 import pathlib
-import sys
 
 import pytest
 
 from benchmarks import growing, growth, measured
+from tests.benchmarks import quick_trials
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    """Runs the quick trial from its command line."""
-    path = tmp_path_factory.mktemp("figures") / "figures.json"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["growth", "--quick", "--json", str(path)])
-        growth.main()
-    return json.loads(path.read_text())
+    return quick_trials.figures(growth, tmp_path_factory.mktemp("figures"))
 
 
 def test_a_unit_takes_no_longer_where_there_are_four_times_as_many(rows):

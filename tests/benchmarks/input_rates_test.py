@@ -1,21 +1,14 @@
 """What feeds a training step gives batches faster than the step takes them."""
 
-import json
-import sys
-
 import pytest
 
 from benchmarks import input_rates
+from tests.benchmarks import quick_trials
 
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
-    """Runs the quick trial from its command line."""
-    path = tmp_path_factory.mktemp("figures") / "figures.json"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["input_rates", "--quick", "--json", str(path)])
-        input_rates.main()
-    return json.loads(path.read_text())
+    return quick_trials.figures(input_rates, tmp_path_factory.mktemp("figures"))
 
 
 def test_pairs_that_are_kept_outrun_the_step(figures):

@@ -57,35 +57,6 @@ def test_cameras_are_rolled_in_training_alone_and_poses_turned_back(lifter, view
     assert 0.1 < moved.std() < 0.3
 
 
-def test_the_root_is_at_zero_and_the_person_before_the_camera(lifter, view):
-    pose, root_position = lifter(view)
-    np.testing.assert_allclose(pose[:, skeletons.ROOT], 0.0, atol=1e-6)
-    assert (root_position.numpy()[:, 2] > 1.0).all()
-    # On the ray to the pelvis, as far as an untrained network leaves it there.
-    rays = root_position[:, :2] / root_position[:, 2:]
-    np.testing.assert_allclose(rays, view.rays[:, skeletons.ROOT], atol=0.11)
-
-
-def test_a_turned_camera_gives_the_turned_pose(lifter, view):
-    angle = np.radians(10.0)
-    turn = np.array(
-        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
-    )
-    straight = np.concatenate([view.rays, np.ones((*view.rays.shape[:2], 1))], axis=-1) @ turn.T
-    pixels = cameras.project(straight.astype(np.float32), view.camera.intrinsics)
-    # Networks whose outputs are the size of people say something.
-    lifter.lifting_network.layers[-1].kernel.assign_add(
-        tf.random.stateless_uniform(
-            lifter.lifting_network.layers[-1].kernel.shape, [0, 0], -0.2, 0.2
-        )
-    )
-    pose = lifter(view).root_relative_pose.numpy()
-    other = lifter(view._replace(keypoints_2d=pixels)).root_relative_pose.numpy()
-    assert np.abs(pose).max() > 0.1
-    error = np.abs(other - pose @ turn.T).mean()
-    assert error < 0.2 * np.abs(other - pose).mean()
-
-
 def test_a_rolled_camera_sees_the_same_points_in_its_own_axes(view):
     seen = residual.centered_input(view)
     angles = np.linspace(-100.0, 30.0, len(view.rays))

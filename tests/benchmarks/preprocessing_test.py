@@ -1,23 +1,19 @@
 """ExampleGen writes the records of a release several times as fast as a builder of single ones."""
 
-import json
-import sys
-
 import pytest
 
 from benchmarks import preprocessing
+from tests.benchmarks import quick_trials
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    """Runs the quick trial from its command line."""
-    path = tmp_path_factory.mktemp("figures") / "figures.json"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["preprocessing", "--quick", "--json", str(path)])
-        preprocessing.main()
-    return {row["run"]: row for row in json.loads(path.read_text())}
+    return {
+        row["run"]: row
+        for row in quick_trials.figures(preprocessing, tmp_path_factory.mktemp("figures"))
+    }
 
 
 def test_records_are_written_at_three_times_the_rate(rows):

@@ -1,21 +1,16 @@
 """Training reads pairs several times as fast as a reader that parses them one by one."""
 
-import json
-import sys
-
 import pytest
 
 from benchmarks import reading
+from tests.benchmarks import quick_trials
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    """Runs the quick trial from its command line."""
-    path = tmp_path_factory.mktemp("figures") / "figures.json"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["reading", "--quick", "--json", str(path)])
-        reading.main()
-    return {row["run"]: row for row in json.loads(path.read_text())}
+    return {
+        row["run"]: row for row in quick_trials.figures(reading, tmp_path_factory.mktemp("figures"))
+    }
 
 
 def test_batches_take_less_computing_than_single_pairs(rows):

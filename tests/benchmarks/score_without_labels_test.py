@@ -17,10 +17,3 @@ def test_correlations_by_hand():
     pearson, spearman = score_without_labels.correlations(rows)["solved/mean_px", "mpjpe_mm"]
     assert spearman == pytest.approx(1.0)
     assert pearson == pytest.approx(8.0 / (2 * 34.6666667) ** 0.5)
-
-
-def test_the_tables_name_every_model_and_score(capsys):
-    last = {"first": row(1.0, 2.0), "second": row(2.0, 3.0), "third": row(3.0, 7.0)}
-    score_without_labels.show(last)
-    shown = capsys.readouterr().out
-    assert all(name in shown for name in (*last, *scored_runs.ERRORS, *scored_runs.WAYS))

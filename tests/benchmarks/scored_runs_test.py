@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -48,8 +46,3 @@ def test_other_noise_is_in_training_alone(made, origin):
     noisy = scored_runs.make_data(scored_runs.Run(noise_px=12.0), origin, made)
     np.testing.assert_array_equal(noisy.test.view.keypoints_2d, clean.test.view.keypoints_2d)
     assert (noisy.seen.keypoints_2d != clean.seen.keypoints_2d).any()
-
-
-def test_every_run_names_what_it_changes():
-    runs = [dataclasses.astuple(run) for run in scored_runs.RUNS.values()]
-    assert len(set(runs)) == len(runs)

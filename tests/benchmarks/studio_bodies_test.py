@@ -33,12 +33,6 @@ def test_bones_keep_their_lengths_and_both_sides_are_alike(motion):
     assert np.ptp(length(moved, "thorax", "head")) < 1e-9
 
 
-def test_the_spine_is_halfway_as_a_converter_makes_it(motion):
-    moved = studio_bodies.give(motion, 0, "someone", 25.0)
-    middle = (joint(moved, "pelvis") + joint(moved, "thorax")) / 2
-    np.testing.assert_allclose(joint(moved, "spine"), middle, atol=1e-12)
-
-
 def test_the_nose_is_before_the_neck_and_the_head_above(motion):
     moved = studio_bodies.give(motion, 0, "someone", 25.0)
     up = joint(moved, "head") - joint(moved, "thorax")

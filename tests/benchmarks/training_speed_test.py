@@ -1,6 +1,5 @@
 """What is measured of training steps, and that PyTorch is only timed if it takes the same steps."""
 
-import json
 import sys
 
 import numpy as np
@@ -10,8 +9,10 @@ from tensorflow import keras
 
 from benchmarks import training_speed, training_steps
 from keras_mvlift.datasets import views
+from tests.benchmarks import quick_trials
 
 SOLVED = "solved_root"
+WIDTH, SIZE = 256, training_speed.Size(widths=(256,), batch_size=512, num_rounds=3, num_calls=3)
 # For a path with spaces: a shell runs the first line, to Python it is a text.
 STAND_IN = """#!/bin/sh
 "exec" "{python}" "$0" "$@"
@@ -25,13 +26,15 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module", name="seen")
 def _seen():
-    return training_steps.filmed(32)
+    return tf.nest.map_structure(
+        lambda x: np.tile(x, (16,) + (1,) * (x.ndim - 1)), training_steps.filmed(32)
+    )
 
 
 @pytest.fixture(scope="module")
 def start(seen):
-    lifter = training_steps.build(SOLVED, 8, dropout=0.0)
-    pair = training_steps.batch_of(SOLVED, seen, 16)
+    lifter = training_steps.build(SOLVED, WIDTH, dropout=0.0)
+    pair = training_steps.batch_of(SOLVED, seen, SIZE.batch_size)
     return training_steps.loss_and_gradient(lifter, pair)
 
 
@@ -42,12 +45,9 @@ def stand_in(folder, first):
     return path
 
 
-def test_a_run_is_measured_and_written(tmp_path, monkeypatch, capsys):
-    path, run = tmp_path / "figures.json", training_steps.ALL_VIEWS
-    arguments = ["--quick", "--json", str(path), "--runs", run]
-    monkeypatch.setattr(sys, "argv", ["training_speed", *arguments])
-    training_speed.main()
-    (row,) = json.loads(path.read_text())
+def test_a_run_is_measured_and_written(tmp_path, capsys):
+    run = training_steps.ALL_VIEWS
+    (row,) = quick_trials.figures(training_speed, tmp_path, "--runs", run)
     assert (row["recipe"], row["width"]) == (run, 32)
     assert 0 < row["least_ms"] <= row["p50_ms"]
     assert row["pairs_per_second"] == pytest.approx(16 / row["least_ms"] * 1000)
@@ -57,28 +57,23 @@ def test_a_run_is_measured_and_written(tmp_path, monkeypatch, capsys):
     assert "PyTorch was not measured" in shown
 
 
-def test_a_step_takes_little_more_than_its_networks_and_these_little_more_than_their_products(seen):
+def test_a_step_takes_little_more_than_its_networks_and_these_little_more_than_their_products(
+    tmp_path, seen, start
+):
     """Guards against slow steps: idle the shares are 0.6 and 0.2; other work blurs that."""
-    size = training_speed.Size(widths=(256,), batch_size=512, num_rounds=3, num_calls=3)
-    whole = tf.nest.map_structure(lambda x: np.tile(x, (16,) + (1,) * (x.ndim - 1)), seen)
-    row = training_speed.measure(SOLVED, 256, size, whole)
+    row = training_speed.measure(SOLVED, WIDTH, SIZE, seen, stand_in(tmp_path, start))
     assert row["share_of_limit"] > 0.2
     assert row["outside_networks"] < 0.6
     assert row["num_traces"] == 1
+    # The stand-in, whose loss and gradient are ours, says that a step takes one second.
+    assert row["times_pytorch"] == pytest.approx(1000 / row["least_ms"])
 
 
 @pytest.mark.parametrize("factors", [(1.01, 1.0), (1.0, 1.01)])
 def test_a_step_of_another_loss_or_gradient_is_not_timed(tmp_path, seen, start, factors):
     python = stand_in(tmp_path, [*np.multiply(start, factors)])
     with pytest.raises(ValueError, match=r"PyTorch's loss and the norm of its gradient must be"):
-        training_speed.measure(SOLVED, 8, training_speed.QUICK, seen, python)
-
-
-def test_a_step_of_the_same_loss_and_gradient_is_timed(tmp_path, seen, start):
-    python = stand_in(tmp_path, start)
-    row = training_speed.measure(SOLVED, 8, training_speed.QUICK, seen, python)
-    # The stand-in says that a step takes one second.
-    assert row["times_pytorch"] == pytest.approx(1000 / row["least_ms"])
+        training_speed.measure(SOLVED, WIDTH, SIZE, seen, python)
 
 
 def test_a_step_trains_on_the_pairs_that_it_is_given(seen):

@@ -6,14 +6,11 @@ import pytest
 
 from keras_mvlift.cli import main
 from keras_mvlift.datasets.rigs import pose2sim
-from tests import tiny_studio
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "saved"
-    tiny_studio.save(tiny_studio.trained(), folder)
-    return folder
+def model(model_folder):
+    return model_folder
 
 
 @pytest.fixture

@@ -53,11 +53,25 @@ def test_a_bug_is_no_sentence(command):
         main.main(["check-thing", "here"])
 
 
-@pytest.mark.parametrize("arguments", [[], ["unknown"], ["check-thing"]])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "unknown",
+        "check-thing",
+        "calibrate . --output a.toml",
+        "calibrate . --refine --distance a b 1 --output a.toml",
+        "lift a.npz --output b.csv --space scene",
+        "lift a.npz --output b.csv --fov wide",
+        "lift a.npz --output b.csv --fov 60 --calibration rig.toml",
+        "rollout models.config forward",
+        "simulate imagenet out",
+    ],
+)
 @pytest.mark.usefixtures("command")
-def test_wrong_usage_ends_with_status_2(arguments, capsys):
+def test_wrong_usage_ends_with_status_2(line, capsys):
     with pytest.raises(SystemExit, match="2"):
-        main.main(arguments)
+        main.main(line.split())
     assert "keras-mvlift" in capsys.readouterr().err
 
 

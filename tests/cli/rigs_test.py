@@ -86,14 +86,6 @@ def test_a_wrong_distance_is_one_sentence(demo, tmp_path, refused, options, mess
     assert list(tmp_path.iterdir()) == []
 
 
-def test_neither_or_both_tasks_are_wrong_usage(demo, tmp_path):
-    output = ["--output", str(tmp_path / "out.toml")]
-    with pytest.raises(SystemExit, match="2"):
-        main.main(["calibrate", demo, *output])
-    with pytest.raises(SystemExit, match="2"):
-        main.main(["calibrate", demo, "--refine", "--distance", "a", "b", "1", *output])
-
-
 def test_cameras_whose_places_nobody_tells_cannot_be_refined(tmp_path, refused):
     simulated_rigs.write_rig(str(tmp_path / "rig"), num_frames=3)
     path = tmp_path / "rig" / "Calib.toml"

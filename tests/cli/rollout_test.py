@@ -45,13 +45,3 @@ def test_what_does_not_do_is_one_sentence(config, refused, arguments, sentence):
     # Only comments may differ.
     strip = [line for line in config.read_text().splitlines() if not line.startswith("#")]
     assert strip == [line for line in before.splitlines() if not line.startswith("#")]
-
-
-def test_a_config_that_is_not_there_is_one_sentence(tmp_path, refused):
-    refused("`config` must be a file or folder", "rollout", tmp_path / "gone", "show")
-
-
-def test_a_move_that_is_none_is_wrong_usage(config):
-    with pytest.raises(SystemExit) as caught:
-        run(config, "forward")
-    assert caught.value.code == 2

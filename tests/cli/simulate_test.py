@@ -1,8 +1,6 @@
 import sys
 import types
 
-import pytest
-
 from keras_mvlift.cli import main
 from keras_mvlift.datasets import aistpp
 from keras_mvlift.datasets.human36m import source
@@ -31,12 +29,6 @@ def test_a_simulated_aistpp_is_written_and_can_be_read(tmp_path, capsys):
 def test_a_folder_that_holds_anything_is_refused(tmp_path, refused):
     (tmp_path / "mine").write_text("")
     refused("simulate: `out` must be an empty folder", "simulate", "human36m", tmp_path)
-
-
-def test_an_unknown_dataset_is_wrong_usage(tmp_path, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        main.main(["simulate", "imagenet", str(tmp_path / "out")])
-    assert "human36m" in capsys.readouterr().err
 
 
 def test_an_argument_that_is_not_the_datasets_is_refused(tmp_path, monkeypatch, capsys):

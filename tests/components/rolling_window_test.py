@@ -278,8 +278,10 @@ def test_the_last_other_blessed_model_is_found(store):
     }
 
 
-def test_the_candidate_itself_is_never_found(store):
-    candidate = model(store, "model")
+def test_neither_the_candidate_nor_what_was_not_blessed_is_found(store):
+    model(store, "never judged")
+    judge(store, model(store, "former"), False)
+    candidate = model(store, "candidate")
     judge(store, candidate, True)
     assert resolve(store, candidate) == NOTHING
 
@@ -292,16 +294,6 @@ def test_an_answer_does_not_change_when_the_candidate_is_blessed(store):
     judge(store, candidate, True)
     assert resolve(store, candidate) == before
     assert before["model"] == ["former"]
-
-
-def test_models_that_were_not_blessed_are_not_found(store):
-    judge(store, model(store, "former"), False)
-    assert resolve(store, model(store, "candidate")) == NOTHING
-
-
-def test_a_model_that_nothing_judged_is_not_found(store):
-    model(store, "former")
-    assert resolve(store, model(store, "candidate")) == NOTHING
 
 
 @decorators.component

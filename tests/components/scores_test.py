@@ -262,9 +262,8 @@ def test_views_are_lifted_from_the_windows_that_training_would_see(
     assert np.abs(alone.root_relative_pose - lifted.root_relative_pose).max() > 1e-3
 
 
-def test_a_model_of_single_frames_lifts_each_view_alone(records, tmp_path):
-    tiny_studio.save(tiny_studio.trained(), tmp_path)
-    model, test = inference.load_model(tmp_path), baselines.read_test_views(records)
+def test_a_model_of_single_frames_lifts_each_view_alone(records, model_folder):
+    model, test = inference.load_model(model_folder), baselines.read_test_views(records)
     lifted = scores.lift_views(model, test)
     expected = model.lift(test.view.keypoints_2d, test.view.confidence, test.view.camera)
     np.testing.assert_array_equal(lifted.pose_camera, expected.pose_camera)

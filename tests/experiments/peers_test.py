@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import preparation, sequences, views
+from keras_mvlift.datasets import views
 from keras_mvlift.experiments import peers
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import lifters, multi_view_lifter, objectives
@@ -85,9 +85,6 @@ def test_the_loss_is_the_weighted_sum_of_lengths():
     np.testing.assert_allclose(peers.pose_loss(pose, tf.zeros_like(pose)), [7.0])
 
 
-EVERYTHING = preparation.BySubject(test_subjects=())
-
-
 @pytest.fixture(scope="module")
 def clip():
     return tiny_studio.film_exactly()
@@ -96,8 +93,7 @@ def clip():
 @pytest.fixture(scope="module")
 def seen(clip):
     """All views of 24 instants."""
-    config = configs.DataConfig(source="studio")
-    return sequences.to_view(preparation.training_instants(clip, EVERYTHING, config))
+    return tiny_studio.instants(clip)
 
 
 @pytest.fixture(scope="module")

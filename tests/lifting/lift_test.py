@@ -29,10 +29,8 @@ PLACED = dataclasses.replace(CAMERA, rotation=ROTATION, center=np.array([1.0, 2,
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "saved"
-    tiny_studio.save(tiny_studio.trained(), folder)
-    return inference.load_model(folder)
+def model(model_folder):
+    return inference.load_model(model_folder)
 
 
 def changed(person, frame, confidence):

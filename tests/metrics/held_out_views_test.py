@@ -2,13 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import configs
-from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines, held_out_views
 from tests import tiny_studio
 
-EVERYTHING = preparation.BySubject(test_subjects=())
 NUM_VIEWS = 4
 
 
@@ -20,8 +17,7 @@ def clip():
 @pytest.fixture(scope="module")
 def seen(clip):
     """All views of 24 instants, in double precision."""
-    config = configs.DataConfig(source="studio")
-    view = sequences.to_view(preparation.training_instants(clip, EVERYTHING, config))
+    view = tiny_studio.instants(clip)
     return tf.nest.map_structure(lambda field: tf.cast(field, tf.float64), view)
 
 

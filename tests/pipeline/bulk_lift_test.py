@@ -7,8 +7,8 @@ from tests.components.bulk_inference import stored_views
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return stored_views.save_model(tmp_path_factory.mktemp("models") / "saved")
+def model(model_folder):
+    return model_folder
 
 
 def test_the_command_lifts_and_says_what_it_did(model, tmp_path, capsys):

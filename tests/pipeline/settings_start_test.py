@@ -12,10 +12,8 @@ from tests import tiny_studio
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "1"
-    tiny_studio.save(tiny_studio.trained(), folder)
-    return str(folder)
+def tiny(model_folder):
+    return str(model_folder)
 
 
 def test_the_model_of_the_settings_follows_the_start():

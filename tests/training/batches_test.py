@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import configs, skeletons
-from keras_mvlift.datasets import preparation, sequences, tfrecords, views
+from keras_mvlift import skeletons
+from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.training import batches, objectives
 from tests import random_scenes, tiny_studio
@@ -113,11 +113,7 @@ def test_a_batch_of_more_pairs_than_there_are_is_refused(pairs):
 
 
 def test_pairs_of_instants_hold_the_views_that_are_named():
-    clip = tiny_studio.film()
-    everything = preparation.BySubject(test_subjects=())
-    seen = sequences.to_view(
-        preparation.training_instants(clip, everything, configs.DataConfig(source="studio"))
-    )
+    seen = tiny_studio.instants(tiny_studio.film())
     found = batches.pairs_of_instants(seen, np.array([[2, 0, 3], [5, 1, 2]]))
     pair = batches.take_pairs(tf.constant(found.views), tf.constant(found.rows))
     for side, (instant, view) in zip(pair, (([2, 5], [0, 1]), ([2, 5], [3, 2])), strict=True):
@@ -264,19 +260,8 @@ NUM_VIEWS = 4
 
 
 @pytest.fixture(scope="module")
-def columns():
-    return tiny_studio.prepare(tiny_studio.film())
-
-
-@pytest.fixture(scope="module")
-def file(columns, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("records")
-    return tiny_studio.write(folder / "train.gz", columns.train_instants)
-
-
-@pytest.fixture(scope="module")
-def seen(file):
-    return batches.read_instants(file, NUM_VIEWS)
+def seen(shards):
+    return batches.read_instants(shards["train_instants"], NUM_VIEWS)
 
 
 def which(batch, seen):
@@ -291,15 +276,12 @@ def drawn(seen, batch_size, count, **options):
     return [which(batch, seen) for batch in itertools.islice(endless, count)]
 
 
-def test_what_is_read_is_what_was_written(seen, columns):
+def test_what_is_read_is_what_was_written(seen, prepared):
+    written = prepared.train_instants
     assert isinstance(seen, views.View)
-    assert batches.count_instants(seen) == len(columns.train_instants["frame"])
-    np.testing.assert_allclose(
-        seen.keypoints_2d, columns.train_instants["views/keypoints_2d"], rtol=1e-6
-    )
-    np.testing.assert_allclose(
-        seen.camera.center, columns.train_instants["views/center"], rtol=1e-6
-    )
+    assert batches.count_instants(seen) == len(written["frame"])
+    np.testing.assert_allclose(seen.keypoints_2d, written["views/keypoints_2d"], rtol=1e-6)
+    np.testing.assert_allclose(seen.camera.center, written["views/center"], rtol=1e-6)
 
 
 def test_each_instant_is_drawn_once_before_any_is_drawn_again(seen):
@@ -325,8 +307,8 @@ def test_an_epochs_order_of_instants_depends_on_the_seed_and_its_number_alone(se
     assert not np.array_equal(whole, drawn(seen, 4, 9, seed=1))
 
 
-def test_what_views_agree_on_comes_along(file, seen):
-    known = batches.read_instants(file, NUM_VIEWS, needs_agreement=True)
+def test_what_views_agree_on_comes_along(shards, seen):
+    known = batches.read_instants(shards["train_instants"], NUM_VIEWS, needs_agreement=True)
     batch = next(iter(batches.load_instants(known, 6, num_batches=1, seed=3)))
     assert isinstance(batch, objectives.Instants)
     expected = objectives.agreement_of(batch.seen)

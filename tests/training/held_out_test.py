@@ -7,15 +7,10 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import preparation, sequences, tfrecords
+from keras_mvlift.datasets import tfrecords
 from keras_mvlift.metrics import held_out_views
 from keras_mvlift.training import held_out, multi_view_lifter, objectives, stage_data, stages
 from tests import tiny_studio
-
-
-@pytest.fixture(scope="module")
-def prepared():
-    return tiny_studio.prepare(tiny_studio.film())
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +19,10 @@ def seen(prepared):
 
 
 @pytest.fixture(scope="module")
-def fitted(prepared, seen, tmp_path_factory):
+def fitted(shards, seen, tmp_path_factory):
     """The history of a fit under watch, its last score, and where TensorBoard was told of it."""
     folder, lifter = tmp_path_factory.mktemp("fitted"), tiny_studio.lifter()
-    path = tiny_studio.write(folder / "pairs.gz", prepared.train_pairs)
-    batches = tfrecords.load(path, tiny_studio.BATCH_SIZE, seed=0)
+    batches = tfrecords.load(shards["train_pairs"], tiny_studio.BATCH_SIZE, seed=0)
     tiny_studio.compiled(lifter, keras.optimizers.legacy.Adam(1e-3))
     board = held_out.Board(seen, lifter, folder)
     callbacks = [held_out.HeldOutViews(seen), board]
@@ -136,14 +130,13 @@ def test_a_part_of_the_model_can_be_measured(seen):
     assert logs["val_held_out_mean_mm"] == pytest.approx(held_out.score(lifter, seen)["mean_mm"])
 
 
-@pytest.fixture(scope="module")
-def pairs(prepared, tmp_path_factory):
-    path = tmp_path_factory.mktemp("pairs") / "pairs.gz"
-    return [tiny_studio.write(path, prepared.held_out_pairs)]
+@pytest.fixture
+def files(shards):
+    return [shards["held_out_pairs"]]
 
 
-def test_pairs_are_instants_of_two_views(prepared, pairs):
-    seen = held_out.read_records(pairs)
+def test_pairs_are_instants_of_two_views(prepared, files):
+    seen = held_out.read_records(files)
     columns = prepared.held_out_pairs
     assert seen.confidence.shape == (36, 2, 17)
     for view, side in enumerate(("source", "target")):
@@ -153,20 +146,18 @@ def test_pairs_are_instants_of_two_views(prepared, pairs):
         np.testing.assert_array_equal(seen.camera.center[:, view], center)
 
 
-def test_instants_have_all_of_their_views_and_room_for_more(prepared, tmp_path):
-    columns = prepared.held_out_instants
-    path = tiny_studio.write(tmp_path / "instants.gz", columns)
-    seen = held_out.read_records(path, num_views=5)
+def test_instants_have_all_of_their_views_and_room_for_more(prepared, shards):
+    seen = held_out.read_records(shards["held_out_instants"], num_views=5)
     assert seen.confidence.shape == (6, 5, 17)
-    confidence = np.float32(columns["views/confidence"])
+    confidence = np.float32(prepared.held_out_instants["views/confidence"])
     np.testing.assert_array_equal(seen.confidence[:, :4], confidence)
     assert not seen.confidence[:, 4].any()
 
 
-def test_of_too_many_records_some_of_all_kinds_are_drawn_the_same_each_time(pairs, monkeypatch):
-    everything = held_out.read_records(pairs)
+def test_of_too_many_records_some_of_all_kinds_are_drawn_the_same_each_time(files, monkeypatch):
+    everything = held_out.read_records(files)
     monkeypatch.setattr(held_out, "MAX_RECORDS", 18)
-    some, again = (held_out.read_records(pairs) for _ in range(2))
+    some, again = (held_out.read_records(files) for _ in range(2))
     assert 9 <= len(some.confidence) <= 27
     tf.nest.map_structure(np.testing.assert_array_equal, some, again)
 
@@ -188,19 +179,10 @@ def test_nothing_held_out_is_an_error(tmp_path):
 STAGE = {"num_epochs": 9, "learning_rate": 0.3, "patience": 1, "weight_averaging": 0.5}
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    folder, columns = tmp_path_factory.mktemp("records"), tiny_studio.prepare(tiny_studio.film())
-    return {
-        name: tiny_studio.write(folder / f"{name}.gz", getattr(columns, name))
-        for name in ("train_pairs", "held_out_pairs", "train_instants", "held_out_instants")
-    }
-
-
-def run(folder, records, **stage):
+def run(folder, shards, **stage):
     lifter = tiny_studio.lifter(dropout=0.25)
-    held_out = [records["held_out_pairs"]]
-    history = tiny_studio.run(lifter, folder, records["train_pairs"], held_out, **STAGE | stage)
+    held_out = [shards["held_out_pairs"]]
+    history = tiny_studio.run(lifter, folder, shards["train_pairs"], held_out, **STAGE | stage)
     return lifter, history
 
 
@@ -219,12 +201,12 @@ def copies(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stopped(folder, copies, records):
+def stopped(folder, copies, shards):
     """A stage that ended early; what a kill after each epoch would leave lies in copies."""
     with contextlib.ExitStack() as stack:
         for number in range(1, STAGE["num_epochs"]):
             stack.enter_context(tiny_studio.copied_after(number, copies / f"{number}"))
-        return run(folder, records)
+        return run(folder, shards)
 
 
 def test_a_stage_ends_when_its_score_has_been_stuck_for_so_long(stopped):
@@ -233,26 +215,26 @@ def test_a_stage_ends_when_its_score_has_been_stuck_for_so_long(stopped):
     assert len(found) == int(np.argmin(found)) + 1 + STAGE["patience"]
 
 
-def test_a_stage_goes_back_to_the_averages_of_its_best_epoch(stopped, records):
+def test_a_stage_goes_back_to_the_averages_of_its_best_epoch(stopped, shards):
     lifter, history = stopped
-    seen = held_out.read_records(records["held_out_pairs"])
+    seen = held_out.read_records(shards["held_out_pairs"])
     score = held_out.score(lifter, seen)["mean_mm"]
     assert score == pytest.approx(min(scores(history)), rel=1e-6)
     assert score < scores(history)[-1]
 
 
-def test_a_killed_stage_stops_where_an_unbroken_one_does(stopped, copies, records):
+def test_a_killed_stage_stops_where_an_unbroken_one_does(stopped, copies, shards):
     lifter, history = stopped
     # One epoch before the last.
     killed = copies / f"{len(history) - 1}"
     assert stages.history(killed / "checkpoints") == history[:-1]
-    resumed, rows = run(killed, records)
+    resumed, rows = run(killed, shards)
     assert rows == history
     assert tiny_studio.same(tiny_studio.weights(resumed), tiny_studio.weights(lifter))
 
 
-def test_weights_in_training_are_given_back_after_their_average_was_scored(records):
-    seen = held_out.read_records(records["held_out_pairs"])
+def test_weights_in_training_are_given_back_after_their_average_was_scored(shards):
+    seen = held_out.read_records(shards["held_out_pairs"])
     lifter = tiny_studio.lifter()
     lifter.compile(stages.build_optimizer(configs.FinetuneConfig(weight_averaging=0.9), 1))
     best = held_out.BestEpoch(seen, lifter, 1)
@@ -265,13 +247,13 @@ def test_weights_in_training_are_given_back_after_their_average_was_scored(recor
     assert not tiny_studio.same([x.numpy() for x in best.state["weights"]], before)
 
 
-def test_a_stage_on_all_views_is_scored_on_whole_instants(records, tmp_path):
+def test_a_stage_on_all_views_is_scored_on_whole_instants(shards, tmp_path):
     objective = objectives.AllViewsReprojection()
     lifter = tiny_studio.lifter(objective=objective, model=multi_view_lifter.InstantLifter)
     config = configs.FinetuneConfig(num_epochs=2, batch_size=4, views="all", patience=1)
     files = stage_data.Files(
-        [records["train_instants"]],
-        [records["held_out_instants"]],
+        [shards["train_instants"]],
+        [shards["held_out_instants"]],
         tmp_path / "checkpoints",
         tmp_path / "logs",
         num_views=4,
@@ -283,16 +265,14 @@ def test_a_stage_on_all_views_is_scored_on_whole_instants(records, tmp_path):
     assert score == pytest.approx(min(scores(history)), rel=1e-6)
 
 
-def test_patience_without_held_out_records_is_refused(records, tmp_path):
+def test_patience_without_held_out_records_is_refused(shards, tmp_path):
     with pytest.raises(ValueError, match="No instant is held out"):
-        tiny_studio.run(tiny_studio.lifter(), tmp_path, records["train_pairs"], patience=1)
+        tiny_studio.run(tiny_studio.lifter(), tmp_path, shards["train_pairs"], patience=1)
 
 
 @pytest.fixture(scope="module")
 def seen_calibration():
-    everything = preparation.BySubject(test_subjects=())
-    config = configs.DataConfig(source="studio")
-    return sequences.to_view(preparation.training_instants(tiny_studio.film(), everything, config))
+    return tiny_studio.instants(tiny_studio.film())
 
 
 @pytest.fixture(scope="module")

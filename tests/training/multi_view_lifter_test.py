@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs, reprojection
-from keras_mvlift.datasets import preparation, sequences, tfrecords, views
+from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import residual
 from keras_mvlift.training import batches, multi_view_lifter, objectives, stages
@@ -34,9 +34,8 @@ class Fitted(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def train(tmp_path_factory):
-    path = tmp_path_factory.mktemp("records") / "train.gz"
-    return tiny_studio.write(path, tiny_studio.prepare(tiny_studio.film()).train_pairs)
+def train(shards):
+    return shards["train_pairs"]
 
 
 @pytest.fixture(scope="module")
@@ -315,13 +314,6 @@ def test_half_of_the_pairs_are_mirrored_in_training_alone_and_compared_so(pair, 
     assert [seen.source is pair.source for seen in compared] == [True] + 8 * [False]
 
 
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pairs") / "train.gz"
-    written = tiny_studio.write(path, tiny_studio.prepare(tiny_studio.film()).train_pairs)
-    return batches.read_pairs(written, 1e9)
-
-
 def train_lifter(model, batches):
     """Takes a step per batch; gives the losses and the weights."""
     tiny_studio.compiled(model, keras.optimizers.legacy.Adam(1e-3))
@@ -507,9 +499,6 @@ def test_the_root_loss_teaches_the_root_alone_where_roots_are_solved(truth, pair
         np.testing.assert_allclose(np.linalg.norm(of_root, axis=-1), 1.0, rtol=1e-5)
 
 
-EVERYTHING = preparation.BySubject(test_subjects=())
-
-
 def lifter(objective=None, **settings):
     objective = objective or objectives.AllViewsReprojection()
     return tiny_studio.lifter(
@@ -528,10 +517,7 @@ def switched(**changes):
 @pytest.fixture(scope="module")
 def seen(clip):
     """All views of 24 instants."""
-    view = sequences.to_view(
-        preparation.training_instants(clip, EVERYTHING, configs.DataConfig(source="studio"))
-    )
-    return tf.nest.map_structure(tf.constant, view)
+    return tf.nest.map_structure(tf.constant, tiny_studio.instants(clip))
 
 
 def first_of(seen, view):
@@ -580,8 +566,7 @@ def test_the_weight_of_other_views_scales_their_part_alone(seen):
 
 
 def test_a_view_that_an_instant_lacks_changes_nothing(clip, seen):
-    training = preparation.training_instants(clip, EVERYTHING, configs.DataConfig(source="studio"))
-    filled = tf.nest.map_structure(tf.constant, sequences.to_view(training, num_views=6))
+    filled = tf.nest.map_structure(tf.constant, tiny_studio.instants(clip, num_views=6))
     assert filled.confidence.shape[1] == 6
     model = lifter()
     expected, losses = (model.losses_of(batch, training=False) for batch in (seen, filled))

@@ -15,13 +15,6 @@ STEPS = 3
 VALUES = {"number": np.arange(50, dtype=np.float32), "twice": 2 * np.arange(50)}
 
 
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    columns = tiny_studio.prepare(tiny_studio.film()).train_pairs
-    path = tiny_studio.write(tmp_path_factory.mktemp("pairs") / "pairs.gz", columns)
-    return batches.read_pairs(path, 1e9)
-
-
 def arrays(source, **changes):
     return stage_data.Arrays(source=source, steps=STEPS, checkpoints="unused", **changes)
 
@@ -103,26 +96,20 @@ ALL_VIEWS = configs.FinetuneConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def columns():
-    return tiny_studio.prepare(tiny_studio.film())
-
-
-@pytest.fixture(scope="module")
-def pairs_files(columns, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    train = tiny_studio.write(folder / "train.gz", columns.train_pairs)
-    held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_pairs)
-    return stage_data.Files([train], [held_out], folder, folder)
-
-
-@pytest.fixture(scope="module")
-def instants(columns, pairs_files, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("instants")
-    train = tiny_studio.write(folder / "train.gz", columns.train_instants)
-    held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_instants)
-    about = {"num_views": NUM_VIEWS, "num_pairs": pairs_files.count_pairs()}
+def files_of(kind, shards, folder, **about):
+    train, held_out = shards[f"train_{kind}"], shards[f"held_out_{kind}"]
     return stage_data.Files([train], [held_out], folder, folder, **about)
+
+
+@pytest.fixture(scope="module")
+def pairs_files(shards, tmp_path_factory):
+    return files_of("pairs", shards, tmp_path_factory.mktemp("pairs"))
+
+
+@pytest.fixture(scope="module")
+def instants(shards, pairs_files, tmp_path_factory):
+    about = {"num_views": NUM_VIEWS, "num_pairs": pairs_files.count_pairs()}
+    return files_of("instants", shards, tmp_path_factory.mktemp("instants"), **about)
 
 
 def train(folder, files, config):

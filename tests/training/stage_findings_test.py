@@ -20,12 +20,10 @@ def train(folder, files, config=STAGE):
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(shards, tmp_path_factory):
     folder = tmp_path_factory.mktemp("records")
-    columns = tiny_studio.prepare(tiny_studio.film())
-    train_file = tiny_studio.write(folder / "train.gz", columns.train_instants)
-    held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_instants)
-    return stage_data.Files([train_file], [held_out], folder, folder, num_views=4, num_pairs=84)
+    train, held_out = [shards["train_instants"]], [shards["held_out_instants"]]
+    return stage_data.Files(train, held_out, folder, folder, num_views=4, num_pairs=84)
 
 
 @pytest.fixture(scope="module")

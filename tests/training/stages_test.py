@@ -27,16 +27,8 @@ KILLED_IN_EPOCH = 2
 
 
 @pytest.fixture(scope="module")
-def columns():
-    return tiny_studio.prepare(tiny_studio.film())
-
-
-@pytest.fixture(scope="module")
-def records(columns, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("records")
-    train = tiny_studio.write(folder / "train.gz", columns.train_pairs)
-    held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_pairs)
-    return {"train": train, "held_out": [held_out]}
+def records(shards):
+    return {"train": shards["train_pairs"], "held_out": [shards["held_out_pairs"]]}
 
 
 class Run(NamedTuple):
@@ -222,11 +214,11 @@ def test_a_learning_rate_that_explodes_stops_the_stage_naming_step_and_epoch(tmp
         tiny_studio.run(lifter, tmp_path, **records, learning_rate=1e30, clip_norm=0.0)
 
 
-def test_a_keypoint_that_is_no_number_stops_the_stage(tmp_path, columns):
-    spoiled = columns.train_pairs["source/keypoints_2d"].copy()
+def test_a_keypoint_that_is_no_number_stops_the_stage(tmp_path, prepared):
+    spoiled = prepared.train_pairs["source/keypoints_2d"].copy()
     spoiled[:, 3] = np.nan
     path = tiny_studio.write(
-        tmp_path / "spoiled.gz", columns.train_pairs | {"source/keypoints_2d": spoiled}
+        tmp_path / "spoiled.gz", prepared.train_pairs | {"source/keypoints_2d": spoiled}
     )
     with pytest.raises(stages.NonFiniteLossError, match=r"^Finetune: .* at step 1 of epoch 1"):
         tiny_studio.run(tiny_studio.lifter("paper"), tmp_path, path)

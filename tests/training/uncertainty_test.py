@@ -4,7 +4,6 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import lifters, multi_view_lifter, objectives
 from keras_mvlift.training import uncertainty as training_uncertainty
@@ -20,10 +19,7 @@ def clip():
 
 @pytest.fixture(scope="module")
 def seen(clip):
-    everything = preparation.BySubject(test_subjects=())
-    config = configs.DataConfig(source="studio")
-    view = sequences.to_view(preparation.training_instants(clip, everything, config))
-    return tf.nest.map_structure(tf.constant, view)
+    return tf.nest.map_structure(tf.constant, tiny_studio.instants(clip))
 
 
 def first_of(seen, view):

@@ -15,8 +15,8 @@ from tests.components.bulk_inference import stored_views
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return stored_views.save_model(tmp_path_factory.mktemp("models") / "saved")
+def model(model_folder):
+    return model_folder
 
 
 def bulk(model, inputs, output, **options):
@@ -185,8 +185,7 @@ def test_a_file_with_a_bad_record_of_each_kind_loses_all_of_them(model, tmp_path
 
 @pytest.mark.e2e
 @pytest.mark.skipif(" " in sys.executable, reason="Beam starts no processes by such a path.")
-def test_two_processes_write_the_same_bytes_as_one(tmp_path):
-    model = stored_views.save_model(tmp_path / "model")
+def test_two_processes_write_the_same_bytes_as_one(model, tmp_path):
     for number in range(3):
         path = tmp_path / f"views-{number}.gz"
         drawn = stored_views.columns(40 + number, seed=number)

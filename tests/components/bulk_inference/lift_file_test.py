@@ -16,8 +16,8 @@ from tests.components.bulk_inference import stored_views
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return stored_views.save_model(tmp_path_factory.mktemp("models") / "saved")
+def model(model_folder):
+    return model_folder
 
 
 def lift(model, root, path, form="parquet"):
@@ -32,8 +32,8 @@ LETTER = lift_file.of("a.gz", 3, errors.ArgumentError("clip", "be UTF-8", "b'x'"
 
 
 @pytest.fixture(scope="module")
-def lifter(tmp_path_factory):
-    return inference.load_model(stored_views.save_model(tmp_path_factory.mktemp("m") / "saved"))
+def lifter(model_folder):
+    return inference.load_model(model_folder)
 
 
 def views(num_rows, has_place):
@@ -165,11 +165,6 @@ def test_a_view_without_place_has_no_world_pose(lifter):
     world += seen.numbers["center"][:, np.newaxis]
     for row in (0, 2):
         np.testing.assert_allclose(np.reshape(found[row], (17, 3)), world[row], atol=1e-5)
-
-
-def test_no_views_are_no_rows(lifter):
-    table = lift_file.lift(lifter, views(0, []), lift_file.schema(lifter))
-    assert len(table) == 0
 
 
 def test_what_a_model_tells_of_its_error_is_there(tmp_path):

@@ -15,11 +15,6 @@ from tests import tiny_studio
 KINDS = {"parquet": "views.parquet", "tfrecord": "views.gz"}
 
 
-def save_model(folder):
-    tiny_studio.save(tiny_studio.trained(), folder)
-    return folder
-
-
 def columns(num_rows=11, seed=0, place=True):
     """Draws views; each has another camera."""
     rng = np.random.default_rng(seed)
