@@ -126,7 +126,7 @@ def start(
         }
         trained = None
         if former:
-            trained, about = _blessed(former, model_config, objective)
+            trained, about = _blessed(former, model_config, objective, fn_args.train_files)
             description |= about
         elif custom.get(KEY):
             note = "No model was blessed on earlier spans: training starts from scratch."
@@ -309,20 +309,22 @@ _NUM_TOLD = 3
 
 
 def _blessed(
-    former: pathlib.Path, config: configs.ModelConfig, objective: Any
+    former: pathlib.Path, config: configs.ModelConfig, objective: Any, files: list[str]
 ) -> tuple[lifters.Model | None, dict[str, Any]]:
     """Reads the last blessed model, None if of other networks, and what a description tells."""
-    trained, description = lifters.load(former / lifters.FOLDER, objective)
+    model = inference.load_model(former)
     name = "/".join(former.parent.parts[-_NUM_TOLD:])
-    if different := config.differences(configs.ModelConfig.from_description(description)):
+    if different := config.differences(configs.ModelConfig.from_description(model.description)):
         note = (
             f"The last blessed model, {name}, is of other networks ({', '.join(different)}): "
             "training starts from scratch."
         )
         return None, {KEY: {"model": None, "note": note}}
+    # One that was fitted in closed form may lack its batch norms.
+    trained = compact.reopened(model, objective, seen=lambda: _views(files))
     # The cameras that it was made for stay, as its weights were trained with them.
-    told = {"model": name, "note": "", "spans": description.get("spans")}
-    return trained, {key: description[key] for key in _CAMERAS} | {KEY: told}
+    told = {"model": name, "note": "", "spans": model.description.get("spans")}
+    return trained, {key: model.description[key] for key in _CAMERAS} | {KEY: told}
 
 
 def _asked(path: str, objective: Any, files: list[str]) -> tuple[lifters.Model, dict[str, Any]]:

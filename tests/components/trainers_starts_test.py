@@ -1,3 +1,4 @@
+import dataclasses
 import types
 from typing import Any
 
@@ -105,6 +106,13 @@ def test_the_description_says_where_training_started(start, pretrained):
     assert about["is_mirrored"] is True
     assert about["rig_distance"] == tiny_studio.RIG_DISTANCE
     assert about["intrinsics"] == tiny_studio.INTRINSICS.tolist()
+
+
+def test_the_first_stage_goes_on_from_a_blessed_model_in_half_precision_too(train, start):
+    going_on = train(dataclasses.replace(PRETRAIN, num_epochs=0), base_model=start)
+    one, other = lifted(start), lifted(going_on)
+    np.testing.assert_allclose(other.root_relative_pose, one.root_relative_pose, atol=1e-5)
+    assert inference.load_model(going_on).description["warm_start"]["note"] == ""
 
 
 def test_a_short_second_stage_does_not_forget_a_start_in_half_precision(train, tmp_path):

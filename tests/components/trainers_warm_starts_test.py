@@ -22,7 +22,7 @@ def former(tmp_path_factory):
 
 
 def load(folder, config):
-    return trainers._blessed(folder, config, objectives.TransformReprojection())
+    return trainers._blessed(folder, config, objectives.TransformReprojection(), files=[])
 
 
 @pytest.mark.parametrize("changes", [{}, {"dropout": 0.5, "seed": 3, "output_stddev": 0.1}])
