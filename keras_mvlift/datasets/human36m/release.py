@@ -121,8 +121,12 @@ GROUND_TRUTH = "gt"  # The name under which exact projections go.
 _PREFIX = "data_2d_h36m_"
 
 
-LAYOUTS = {"h36m": skeletons.H36M_17, "coco": skeletons.COCO_17, "mpii": protocol.HOURGLASS_16}
-"""The joint sets that are understood, by the names that the archives give them."""
+_SETS = {"h36m": skeletons.H36M_17, "coco": skeletons.COCO_17, "mpii": protocol.HOURGLASS_16}
+LAYOUTS = {
+    name: (joints.num_joints, sorted(joints.left), sorted(joints.right))
+    for name, joints in _SETS.items()
+}
+"""How many joints there are, and which are on either side, by the archives' names of the sets."""
 
 
 def archive_pose_path(root: pathlib.Path) -> pathlib.Path:
@@ -205,7 +209,7 @@ class ArchiveDetections(rig.DetectionReader):
 
     def _view(self, field: str, view: Any, layout: str) -> rig.Detections:
         width = 3 if isinstance(view, np.ndarray) and view.shape[2:] == (3,) else 2
-        values = rig.check_array(self._path, field, view, (LAYOUTS[layout].num_joints, width))
+        values = rig.check_array(self._path, field, view, (LAYOUTS[layout][0], width))
         keypoints_2d, is_found = values[..., :2], (values[..., :2] != 0).any(axis=-1)
         confidence = values[..., 2] if width == 3 else is_found.astype(np.float64)
         if layout == "coco":
@@ -252,8 +256,7 @@ def _layout(path: pathlib.Path) -> str:
         left, right = (sorted(map(int, side)) for side in metadata["keypoints_symmetry"])
         received = int(metadata["num_joints"]), left, right
     name = metadata.get("layout_name")
-    for known, joints in LAYOUTS.items():
-        described = joints.num_joints, sorted(joints.left), sorted(joints.right)
+    for known, described in LAYOUTS.items():
         if received == described and name in (None, known):
             return known
     rule = f"describe the joints of {', '.join(LAYOUTS)}"
